@@ -1,0 +1,1 @@
+"""What the deployed form stands on, brought up by `deploy/kafka` and its neighbours."""

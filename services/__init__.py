@@ -1,0 +1,1 @@
+"""Hearthwatch (守望): early warning for at-risk households, as services over a message bus."""

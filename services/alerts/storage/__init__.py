@@ -1,0 +1,1 @@
+"""The store of alerts: tables, bulk reading and writing, kept-back records, seals, audit."""

@@ -1,0 +1,1 @@
+"""The demo: a small synthetic town's day through the whole pipeline, told as it happens."""

@@ -1,0 +1,1 @@
+"""Replay: any log through the whole pipeline under a virtual clock; it can page nobody."""

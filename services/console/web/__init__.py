@@ -1,0 +1,1 @@
+"""What every page stands on: the edge, the visit, forms, rendering, errors as pages."""

@@ -1,0 +1,268 @@
+"""One request of somebody who is logged in: who, in which areas, with which form; or why not."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.responses import RedirectResponse, Response
+
+from services.console.access import EVERYWHERE, Action, Page, below, may
+from services.console.auth import Auth
+from services.console.gateway import HEARD_BEFORE, Away, By, Gateway, Heard
+from services.console.storage.sessions import Session
+from services.console.storage.users import User
+from services.console.stream import Hub
+from services.console.web.render import Pages
+from services.console.words import LANGUAGES
+from services.kernel.clock import Clock
+from services.kernel.db.engine import Database
+from services.kernel.errors import Fault, HearthwatchError, Refused
+
+COOKIE: Final = "hw_session"
+LANGUAGE: Final = "hw_lang"
+UNPLACED: Final = ""
+"""The area of a household that nobody has placed yet: shown to every desk, lest nobody see it."""
+_MOST_FIELDS: Final = 200
+_KEY: Final = re.compile(r"[\x21-\x7e]{0,150}")
+_SAFE: Final = ("GET", "HEAD")
+_NOT_FOUND: Final = 404
+
+
+class NotLoggedIn(HearthwatchError):
+    """No session holds; `form` is what was sent, to be kept until they have logged in."""
+
+    def __init__(self, form: dict[str, list[str]]) -> None:
+        super().__init__("no session")
+        self.form = form
+
+
+class NotAllowed(HearthwatchError):
+    """The role may not do this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Console:
+    """What the pages stand on. `clock` is the domain's, `wall` that of sessions."""
+
+    db: Database
+    auth: Auth
+    gateway: Gateway
+    hub: Hub
+    pages: Pages
+    clock: Clock
+    wall: Clock
+
+
+@dataclass(kw_only=True)
+class Visit:
+    """A request with its user.
+
+    missing: services that did not answer. before: those whose earlier answer is shown, and since
+    when it was known.
+    """
+
+    console: Console
+    request: Request
+    user: User
+    session: Session
+    form: FormData
+    missing: list[str] = field(default_factory=list)
+    before: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The way to the other services."""
+        return self.console.gateway
+
+    @property
+    def by(self) -> By:
+        """Who acts, as the other services know them."""
+        return By(self.user.staff, self.user.display)
+
+    @property
+    def language(self) -> str:
+        """The language they read."""
+        return self.user.language
+
+    def may(self, page: Page, action: Action) -> bool:
+        """Return whether they may."""
+        return may(self.user.role, page, action)
+
+    def need(self, page: Page, action: Action) -> None:
+        """Raise NotAllowed unless they may."""
+        if not self.may(page, action):
+            raise NotAllowed(f"{page}: {action}")
+
+    def text(self, name: str, most: int = 4000) -> str:
+        """Return a field of the form, stripped; '' when it is missing.
+
+        Raises:
+            Refused: longer than it may be, or a file (422).
+        """
+        value = self.form.get(name, "")
+        if isinstance(value, UploadFile) or len(value) > most:
+            found = "a file" if isinstance(value, UploadFile) else f"text of length {len(value)}"
+            fault = Fault(f"field {name}", f"text of at most {most}", found, "shorten it", "field")
+            raise Refused(fault, 422)
+        return value.strip().replace("\x00", "")
+
+    async def try_last(self, ask: Awaitable[Heard], empty: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return what is heard or was last heard, else `empty`; who is away is remembered."""
+        try:
+            return (await ask).body
+        except Away as exc:
+            self._away(exc.service)
+            return empty
+
+    async def attempt(self, ask: Awaitable[Any], empty: Any) -> Any:  # noqa: ANN401 - JSON
+        """Return what is asked for, else `empty` when the service is away; it is remembered."""
+        try:
+            return await ask
+        except Away as exc:
+            self._away(exc.service)
+            return empty
+
+    def _away(self, service: str) -> None:
+        if service not in self.missing:
+            self.missing.append(service)
+
+    async def areas(self) -> frozenset[str] | None:
+        """Return the codes of their areas and all below; None stands for everywhere."""
+        if EVERYWHERE in self.user.areas:
+            return None
+        trees = await self.attempt(self.gateway.areas(), [])
+        return below(trees, self.user.areas)
+
+    async def covers(self, area: str | None, grid: str | None) -> bool:
+        """Return whether a place lies in their areas; one nobody knows is every desk's."""
+        mine = await self.areas()
+        if mine is None or (area or "") in mine or (grid or "") in mine:
+            return True
+        return not area and not grid and self.may("queue", "see")
+
+    async def need_alert(self, identity: str, *, look: bool = False) -> dict[str, Any]:
+        """Return an alert of their areas, or one that is theirs; any other is absent (404).
+
+        One that there is not is told in the same words as one of elsewhere.
+        """
+        try:
+            found = await self.gateway.alert(identity)
+        except Refused as exc:
+            raise (absent() if exc.status == _NOT_FOUND else exc) from exc
+        mine = found["owner"] == self.user.staff
+        if not mine and not await self.covers(found["area"], found["grid"]):
+            raise absent()
+        return await self.gateway.alert(identity, self.user.staff) if look else found
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
+        """Return a page of theirs."""
+        return self.console.pages.page(
+            self.request,
+            template,
+            self.language,
+            status,
+            user=self.user,
+            csrf=self.session.csrf,
+            now=self.console.clock.now(),
+            missing=[*self.missing, *(each for each in self.before if each not in self.missing)],
+            stale_since=min(self.before.values(), default=None),
+            **values,
+        )
+
+    def back(self, path: str) -> Response:
+        """Return a redirection to a page after a form was taken."""
+        return RedirectResponse(self.request.scope.get("root_path", "") + path, 303)
+
+
+Guard = Callable[[Request], Awaitable[Visit]]
+GUARDS: Final[WeakKeyDictionary[Guard, tuple[Page, Action]]] = WeakKeyDictionary()
+"""What each guard asks of the policy."""
+
+
+def absent() -> Refused:
+    """Return the refusal of an id that is not there, or not theirs to know of."""
+    fault = Fault("path", "something of your areas", "nothing", "go back to the list", "not_found")
+    return Refused(fault, 404)
+
+
+def guard(console: Console, page: Page, action: Action) -> Guard:
+    """Return the dependency of a route: who is logged in, may do this, and sent their own form.
+
+    Raises, when it is called:
+        NotLoggedIn: no session holds. NotAllowed: another role's. Refused: a forged form (403).
+    """
+
+    async def checked(request: Request) -> Visit:
+        form = FormData() if request.method in _SAFE else await read_form(request)
+        found = await run_in_threadpool(console.auth.session, request.cookies.get(COOKIE, ""))
+        if found is None:
+            raise NotLoggedIn(texts_of(form))
+        session, user = found
+        if request.method not in _SAFE:
+            need_own_form(request, form, session.csrf)
+            _need_key(form)
+        request.state.user = user
+        request.state.csrf = session.csrf
+        visit = Visit(console=console, request=request, user=user, session=session, form=form)
+        HEARD_BEFORE.set(visit.before)
+        visit.need(page, action)
+        return visit
+
+    GUARDS[checked] = (page, action)
+    return checked
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the form of a request: at most 200 fields; a broken one is answered with 400."""
+    return await request.form(max_files=10, max_fields=_MOST_FIELDS)
+
+
+def texts_of(form: FormData) -> dict[str, list[str]]:
+    """Return the text fields of a form, without those that no page may get back."""
+    found: dict[str, list[str]] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, str) and name not in ("csrf", "password", "old", "new", "again"):
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def need_own_form(request: Request, form: FormData, token: str) -> None:
+    """Raise Refused (403) unless the form is of a page of this session."""
+    sent = form.get("csrf") or request.headers.get("x-csrf", "")
+    origin = request.headers.get("origin")
+    elsewhere = origin not in (None, "null") and origin.split("://")[-1] != request.headers.get(
+        "host"
+    )
+    right = isinstance(sent, str) and hmac.compare_digest(sent.encode(), token.encode())
+    if elsewhere or not token or not right:
+        fault = Fault("form", "one of a page of this session", "another", "open the page again",
+                      "forged")  # fmt: skip
+        raise Refused(fault, 403)
+
+
+def _need_key(form: FormData) -> None:
+    """Raise Refused (422) unless the form's key, if any, is one that a page of ours could give."""
+    key = form.get("key", "")
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        fault = Fault("field key", "the key of a page", "another", "open the page again", "field")
+        raise Refused(fault, 422)
+
+
+def language_of(request: Request) -> str:
+    """Return the language of somebody who need not be logged in: user's, cookie's, Chinese."""
+    user: User | None = getattr(request.state, "user", None)
+    wanted = user.language if user is not None else request.cookies.get(LANGUAGE, "")
+    return wanted if wanted in LANGUAGES else LANGUAGES[0]
+
+
+def wants_page(request: Request) -> bool:
+    """Return whether a person's browser asks, and not one of our scripts."""
+    return "text/html" in request.headers.get("accept", "")

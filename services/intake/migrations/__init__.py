@@ -1,0 +1,1 @@
+"""Revisions of intake's tables."""

@@ -1,0 +1,1 @@
+"""Technology behind the risk service's ports: one file per adapter."""

@@ -1,0 +1,1 @@
+"""The pure core of risk: state, conditions, fold. No I/O, no clock, no randomness."""

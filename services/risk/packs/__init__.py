@@ -1,0 +1,1 @@
+"""Packs as files: read, checked with places, tested by their own examples."""

@@ -1,0 +1,107 @@
+"""Facts that replace or take back others, in whatever order they come."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+
+from services.kernel.clock import HOUR
+from services.kernel.contracts.assessments import Passed
+from tests.support.risk_world import LADDERS, MEMBER, START, World, rule, shape
+
+COUNT: Final = {"ge": [{"count": "seen"}, 1]}
+PASSES: Final = {**LADDERS, "passes": [{"type": "other", "role": "handled", "rules": ["R"]}]}
+
+
+def known(world: World) -> list[str]:
+    """Return the ids of the member's facts."""
+    facts = world.state.subjects[MEMBER].facts
+    return sorted(fact.id for kind in facts.values() for fact in kind)
+
+
+def test_a_correction_takes_the_place_of_its_original() -> None:
+    world = World(rule(when={"ge": [{"sum": "seen.n"}, 10]}))
+    first = world.tell("seen", START, {"n": 10})
+    world.tell("seen", START, {"n": 3}, received=START + HOUR, supersedes=first.id, id="second")
+    assert world.truth() == "false"
+    assert known(world) == ["second"]
+
+
+def test_a_correction_may_move_a_fact_to_another_person() -> None:
+    world = World(rule(when=COUNT))
+    first = world.tell("seen", START)
+    world.tell("seen", START, received=START + HOUR, supersedes=first.id, who="second")
+    assert world.truth() == "false"
+    assert world.truth(who="second") == "true"
+
+
+def test_a_correction_may_change_the_type() -> None:
+    world = World(rule(when=COUNT))
+    first = world.tell("seen", START)
+    world.tell("other", START, {"kind": "a"}, received=START + HOUR, supersedes=first.id)
+    assert world.truth() == "false"
+
+
+def test_a_correction_of_a_type_that_no_rule_reads_takes_its_original_out() -> None:
+    world = World(rule(when=COUNT))
+    first = world.tell("seen", START)
+    world.tell("meter", START, {"n": 1}, received=START + HOUR, supersedes=first.id)
+    assert known(world) == []
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_original_correction_and_correction_of_it_leave_the_last_one(order: Any) -> None:
+    world = World(rule(when={"ge": [{"sum": "seen.n"}, 10]}))
+    changes = [
+        world.fact("seen", START, {"n": 10}, id="first", received=START),
+        world.fact("seen", START, {"n": 1}, id="second", received=START, supersedes="first"),
+        world.fact("seen", START, {"n": 20}, id="third", received=START, supersedes="second"),
+    ]
+    world.take(*(changes[n] for n in order))
+    assert known(world) == ["third"]
+    assert world.truth() == "true"
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_retracted_fact_never_was_whichever_comes_first(order: Any) -> None:
+    world = World(rule(when=COUNT))
+    changes = [world.fact("seen", START, id="first"), world.retraction("first", START)]
+    world.take(*(changes[n] for n in order))
+    assert known(world) == []
+    assert shape(world.state) == {}
+
+
+def test_the_same_fact_twice_counts_once() -> None:
+    world = World(rule(when={"ge": [{"count": "seen"}, 2]}))
+    world.tell("seen", START, id="same")
+    world.tell("other", START + 1, {"kind": "a"})
+    world.tell("seen", START, received=START + HOUR, id="same")
+    assert known(world) == ["same"]
+    assert world.truth() == "false"
+
+
+def test_a_fact_that_handles_is_passed_on() -> None:
+    world = World(rule(when=COUNT), alerts=PASSES)
+    world.tell("other", START, {"kind": "a"})
+    assert [(m.role, m.rules) for m in world.messages if isinstance(m, Passed)] == [
+        ("handled", ["R"])
+    ]
+
+
+@pytest.mark.parametrize("how", ["retracted", "corrected"])
+def test_a_fact_that_was_taken_back_before_it_came_handles_nothing(how: str) -> None:
+    world = World(rule(when=COUNT), alerts=PASSES)
+    if how == "retracted":
+        world.take(world.retraction("late", START))
+    else:
+        world.tell("seen", START, supersedes="late")
+    world.tell("other", START, {"kind": "a"}, received=START + HOUR, id="late")
+    assert world.messages == []
+
+
+def test_a_copy_for_a_tied_household_handles_nothing() -> None:
+    world = World(rule(when=COUNT), alerts=PASSES)
+    world.tell("other", START, {"kind": "a"}, who="tied", tie="parent")
+    assert world.messages == []
