@@ -24,10 +24,11 @@ help: ## List the verbs
 
 setup: .venv/.installed ## Build .venv from the lock (hash-checked); does nothing when it is up to date
 
+# The lock is whole (tests/arch/test_lock.py), so nothing is resolved: pip looks at nothing newer.
 .venv/.locked: requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(f"make setup: {sys.executable} is Python {sys.version.split()[0]}: expected 3.11 or newer; run make PYTHON=python3.11 setup" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements/dev.txt
+	$(PIP) install --quiet --no-deps --require-hashes --only-binary :all: -r requirements/dev.txt
 	@touch $@
 
 .venv/.installed: .venv/.locked pyproject.toml
@@ -80,7 +81,7 @@ lock: setup ## Write requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK_FLAGS) -c requirements/dev.txt -o requirements/base.txt
 	@$(BIN)/uv pip compile pyproject.toml $(IMAGE_FLAGS) -o requirements/kafka-postgres.txt
 	@$(BIN)/uv pip compile pyproject.toml $(IMAGE_FLAGS) --extra ml -o requirements/kafka-postgres-ml.txt
-LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-header --no-annotate $(if $(UPGRADE),--upgrade)
 # What deploy/Dockerfile installs, and what builds the package in it.
 IMAGE_FLAGS = $(LOCK_FLAGS) -c requirements/dev.txt --group build --extra kafka --extra postgres

@@ -16,7 +16,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = ROOT / "docs" / "licences.md"
 LOCKS: Final = {"product": "base.txt", "extras and tools": "dev.txt"}
 
-_ENTRY: Final = re.compile(r"^([a-z0-9][a-z0-9._-]*)==(\S+)", re.MULTILINE)
+_ENTRY: Final = re.compile(r"^([a-z0-9][a-z0-9._-]*)(?:\[[a-z0-9,._-]+\])?==(\S+)", re.MULTILINE)
 # Old metadata name the licence by a classifier or by the title of its text. A bare "BSD" stays one:
 # they do not say which.
 _OLD_NAMES: Final = {

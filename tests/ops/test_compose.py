@@ -270,7 +270,8 @@ def test_the_image_is_built_from_locked_files_and_is_not_root() -> None:
 def test_the_images_lock_is_a_part_of_the_projects(extras: str) -> None:
     def pins(name: str) -> dict[str, str]:
         lines = (ROOT / "requirements" / f"{name}.txt").read_text("utf-8").splitlines()
-        return dict(line.split(" ")[0].split("==") for line in lines if "==" in line)
+        pinned = (line.split(" ")[0].split("==") for line in lines if "==" in line)
+        return {name.partition("[")[0]: version for name, version in pinned}
 
     whole, found, base = pins("dev"), pins(extras), pins("base")
     assert found.items() <= whole.items()
