@@ -128,6 +128,8 @@ class Unpacked:
             libraries = [
                 name for name in added if _LIBRARY.match(name) and not _LEFT_OUT.match(name)
             ]
+            if not libraries:
+                return f"no package is known that has {', '.join(self.missing_libraries())}"
             say(self._name, f"and {len(libraries)} libraries that this machine lacks")
             return self._unpack(apt, libraries)
         return None
@@ -150,10 +152,13 @@ class Unpacked:
 
     def library_path(self) -> str:
         """Return the folders of unpacked libraries, for LD_LIBRARY_PATH; empty without any."""
+        # Some packages keep libraries of their own a folder deeper, and name that folder from the
+        # root: libpulse asks for /usr/lib/x86_64-linux-gnu/pulseaudio.
         folders = {
             path.parent
             for place in ("usr/lib", "lib")
-            for path in (self.root / place).glob("*/lib*.so*")
+            for depth in ("*/lib*.so*", "*-linux-*/*/lib*.so*")
+            for path in (self.root / place).glob(depth)
         }
         return ":".join(str(folder) for folder in sorted(folders))
 

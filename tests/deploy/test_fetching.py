@@ -198,12 +198,27 @@ class TestDebian:
         with pytest.raises(DeployError, match=r"no package brought libpq\.so\.5"):
             packages.require_whole()
 
+    def test_a_library_that_no_package_has_is_named_and_nothing_is_asked_for(
+        self, program: Program, packages: Unpacked
+    ) -> None:
+        program("apt-cache", "echo prometheus")
+        program("apt-get", 'case "$*" in *"download ") exit 100;; esac')
+        program("ldd", "echo '  libodd.so.1 => not found'")
+        program("dpkg-deb", UNPACK)
+        (packages.root / "usr/bin").mkdir(parents=True)
+        (packages.root / "usr/bin/prometheus").touch()
+        with pytest.raises(DeployError, match=r"no package is known that has libodd\.so\.1"):
+            packages.fetch("prometheus", "prometheus")
+
     def test_unpacked_libraries_are_found_in_their_folders(self, packages: Unpacked) -> None:
         folder = packages.root / "usr/lib/x86_64-linux-gnu"
         assert packages.library_path() == ""
         folder.mkdir(parents=True)
         (folder / "libpq.so.5").touch()
         assert packages.library_path() == str(folder)
+        (folder / "pulseaudio").mkdir()
+        (folder / "pulseaudio/libpulsecommon-16.1.so").touch()
+        assert packages.library_path() == f"{folder}:{folder}/pulseaudio"
 
     def test_an_apt_of_our_own_touches_nothing_of_the_machines(
         self, program: Program, tmp_path: Path
