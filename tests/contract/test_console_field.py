@@ -364,6 +364,7 @@ class TestVisits:
         ):
             assert answer.status_code == 404
         assert alert not in yu.get("/visits").text
+        as_("li").post(f"/cases/{alert}/take", {"key": f"t{alert}"})
         assert alert in as_("li").get("/visits").text
 
     def test_whom_to_call_is_told_on_asking_only_and_the_look_is_logged(

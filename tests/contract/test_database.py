@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from services.kernel.clock import NEVER
@@ -16,8 +16,8 @@ from services.kernel.db import write
 from services.kernel.db.engine import Database
 from services.kernel.db.keys import Stored
 from services.kernel.db.positions import Position
-from services.kernel.errors import Retryable, Stale, WrongUse
-from tests.support.stores import FakeBus, Store, postgres_schema
+from services.kernel.errors import Retryable, Stale
+from tests.support.stores import FakeBus, Store, count, in_thread, postgres_schema, put
 
 JOIN_S = 20
 ON_SQLITE = "sqlite"
@@ -38,21 +38,6 @@ def store(
         made = Store(address, schema)
         yield made
         made.close()
-
-
-def count(conn: Connection, store: Store) -> int:
-    return conn.scalar(select(func.count()).select_from(store.things)) or 0
-
-
-def put(store: Store, id: str, number: int = 0) -> None:
-    with store.db.begin() as conn:
-        conn.execute(insert(store.things), {"id": id, "count": number})
-
-
-def in_thread(call: Callable[[], object]) -> threading.Thread:
-    thread = threading.Thread(target=call)
-    thread.start()
-    return thread
 
 
 class TestTransactions:
@@ -459,100 +444,6 @@ class TestKeys:
 
 
 @pytest.mark.connected
-class TestPostgresAlone:
-    """What only several writers at a time, or a server that goes away, can show."""
-
-    @pytest.fixture
-    def address(self, server_address: Callable[[str], str]) -> str:
-        return server_address("postgres")
-
-    @pytest.fixture
-    def store(self, address: str) -> Iterator[Store]:
-        with postgres_schema(address) as schema:
-            made = Store(address, schema)
-            yield made
-            made.close()
-
-    def test_a_row_that_commits_after_a_later_one_is_published(self, store: Store) -> None:
-        bus = FakeBus()
-        relay = store.relay(bus)
-        with store.db.begin() as early:
-            store.outbox.add(early, [Outgoing("t", "drew first", b"v")])
-
-            def overtake() -> None:
-                with store.db.begin() as late:
-                    store.outbox.add(late, [Outgoing("t", "drew second", b"v")])
-                assert relay.run_once() == 1
-
-            in_thread(overtake).join(JOIN_S)
-        assert relay.run_once() == 1
-        assert bus.keys == ["drew second", "drew first"]
-
-    def test_shared_holders_go_together_and_keep_exclusive_ones_out(self, store: Store) -> None:
-        outcomes: list[str] = []
-
-        def try_for(*, shared: bool) -> None:
-            try:
-                with store.open().begin() as conn:
-                    store.db.lock(conn, "x", shared=shared)
-                outcomes.append("held")
-            except Retryable:
-                outcomes.append("kept out")
-
-        with store.db.begin() as conn:
-            store.db.lock(conn, "x", shared=True)
-            in_thread(lambda: try_for(shared=True)).join(JOIN_S)
-            in_thread(lambda: try_for(shared=False)).join(JOIN_S)
-        in_thread(lambda: try_for(shared=False)).join(JOIN_S)
-        assert outcomes == ["held", "kept out", "held"]
-
-    def test_a_session_that_the_server_ended_is_retryable_and_the_next_works(
-        self, store: Store
-    ) -> None:
-        def lose_it() -> None:
-            with store.db.begin() as conn:
-                self.end(store, conn)
-                count(conn, store)
-
-        with pytest.raises(Retryable):
-            lose_it()
-        assert "database of intake" in str(store.db.ready())
-        store.db.try_again()
-        assert store.db.ready() is None
-        put(store, "a")
-
-    def test_a_relay_whose_session_has_died_takes_its_lock_again(self, store: Store) -> None:
-        bus = FakeBus()
-        relay = store.relay(bus)
-        assert relay.run_once() == 0
-        with store.open().begin() as conn:
-            conn.execute(
-                text(
-                    "SELECT pg_terminate_backend(l.pid) FROM pg_locks l WHERE l.locktype = "
-                    "'advisory' AND ((l.classid::bigint << 32) | l.objid::bigint) = :key"
-                ),
-                {"key": store.db.lock_key("relay")},
-            )
-        with store.db.begin() as conn:
-            store.outbox.add(conn, [Outgoing("t", "a", b"v")])
-        with pytest.raises(Retryable):
-            relay.run_once()
-        assert relay.run_once() == 1
-        assert bus.keys == ["a"]
-
-    def test_a_server_that_does_not_sync_its_commits_is_refused(self, store: Store) -> None:
-        url = f"{store.url}{'&' if '?' in store.url else '?'}options=-csynchronous_commit%3Doff"
-        db = Database(url, store.metadata, schema=store.schema)
-        with pytest.raises(WrongUse, match="synchronous_commit: found off, expected on"):
-            db.durability()
-        db.close()
-
-    def end(self, store: Store, conn: Connection) -> None:
-        number = conn.scalar(text("SELECT pg_backend_pid()"))
-        with store.open().read() as other:
-            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": number})
-
-
 def test_a_server_that_is_not_there_is_retryable(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     store = Store(f"sqlite:///{tmp_path}/x.db", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,17 @@ from typing import Final
 from sqlalchemy import (
     Boolean,
     Column,
+    Connection,
     ForeignKey,
     Integer,
     MetaData,
     String,
     Table,
     create_engine,
+    func,
+    insert,
     make_url,
+    select,
     text,
 )
 
@@ -70,9 +75,10 @@ class Store:
         with self.db.begin() as conn:
             self.metadata.create_all(conn)
 
-    def open(self, service: str = "intake") -> Database:
+    def open(self, service: str = "intake", **more: int) -> Database:
         """Open the same database once more, until `close`."""
-        db = Database(self.url, self.metadata, schema=self.schema, service=service, busy_ms=BUSY_MS)
+        how = {"busy_ms": BUSY_MS, **more}
+        db = Database(self.url, self.metadata, schema=self.schema, service=service, **how)
         self._opened.append(db)
         return db
 
@@ -103,6 +109,24 @@ class FakeBus:
     def keys(self) -> list[str | None]:
         """The keys published so far, in order."""
         return [record.key for batch in self.batches for record in batch]
+
+
+def count(conn: Connection, store: Store) -> int:
+    """Return how many things there are."""
+    return conn.scalar(select(func.count()).select_from(store.things)) or 0
+
+
+def put(store: Store, id: str, number: int = 0) -> None:
+    """Add a thing."""
+    with store.db.begin() as conn:
+        conn.execute(insert(store.things), {"id": id, "count": number})
+
+
+def in_thread(call: Callable[[], object]) -> threading.Thread:
+    """Run a call on another thread."""
+    thread = threading.Thread(target=call)
+    thread.start()
+    return thread
 
 
 @contextmanager

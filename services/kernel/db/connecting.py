@@ -24,6 +24,9 @@ SMALLEST_WRITE: Final = {
     "postgresql": "SELECT pg_current_xact_id()",
 }
 """What changes nothing that anybody reads, and still has to reach the disk to be committed."""
+STANDSTILL_MS: Final = 20_000
+"""How long a process may do nothing inside a transaction; it then loses its locks. Between two
+statements our own work takes a second or two; a group hands partitions on after 10 s."""
 _SQLITE: Final = {"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1"}
 _POSTGRES: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 _SYNCED: Final = frozenset({"on", "local", "remote_write", "remote_apply"})
@@ -66,11 +69,16 @@ def sqlite_engine(url: URL, *, read_only: bool, busy_ms: int) -> Engine:
     return engine
 
 
-def postgres_engine(url: URL, schema: str | None, busy_ms: int) -> Engine:
-    """Return an engine whose tables are looked for in `schema`; waits for locks `busy_ms`."""
+def postgres_engine(url: URL, schema: str | None, busy_ms: int, standstill_ms: int) -> Engine:
+    """Return an engine whose tables are looked for in `schema`; waits for locks `busy_ms`.
+
+    A process that stands still (stopped, or its machine is) is let go of after `standstill_ms`:
+    it would keep what it has locked from whoever takes over its work.
+    """
     # A plan made once while a table was empty reads the whole table for ever after: plan each time.
     planned = "-cplan_cache_mode=force_custom_plan"
-    options = [str(url.query.get("options", "")), f"-clock_timeout={busy_ms}", planned]
+    given_up = f"-cidle_in_transaction_session_timeout={standstill_ms}"
+    options = [str(url.query.get("options", "")), f"-clock_timeout={busy_ms}", planned, given_up]
     if schema:
         options.append(f"-csearch_path={schema}")
     engine = create_engine(

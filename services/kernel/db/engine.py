@@ -35,6 +35,7 @@ class Database:
         schema: PostgreSQL schema that holds them (the whole search path).
         service: Name used in messages and crash points; default: schema or file name.
         busy_ms: How long to wait for a lock or a connection before it is `Retryable`.
+        standstill_ms: PostgreSQL: how long a process may stand still before it loses its locks.
 
     Raises:
         WrongUse: neither of the two kinds of URL, or an SQLite database that is no file.
@@ -48,6 +49,7 @@ class Database:
         schema: str | None = None,
         service: str = "",
         busy_ms: int = BUSY_MS,
+        standstill_ms: int = connecting.STANDSTILL_MS,
     ) -> None:
         try:
             parsed = make_url(url)
@@ -60,6 +62,7 @@ class Database:
         """Called after each committed write transaction, on its thread, with its connection."""
         self.refused: str | None = None
         """Why the last write did not come through; None once one did. See `try_again`."""
+        self.standstill_ms = standstill_ms
         self._own = threading.local()
         self._busy_s = busy_ms / 1000
         if self.name == "sqlite":
@@ -74,7 +77,7 @@ class Database:
             parsed = parsed.set(drivername="postgresql+psycopg")
             self.service = service or schema or "database"
             self._place = f"{parsed.host}:{parsed.port}/{parsed.database}/{schema}"
-            self.engine = connecting.postgres_engine(parsed, schema, busy_ms)
+            self.engine = connecting.postgres_engine(parsed, schema, busy_ms, standstill_ms)
             self._reader = self.engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )

@@ -38,6 +38,8 @@ from services.kernel.db.write import insert
 
 Headers = tuple[tuple[str, bytes], ...]
 StoredRow = Row[int, str, str | None, int | None, bytes | None, bytes | None]
+_PUBLISHING_MS: Final = 20_000
+"""More than a bus takes to give up: the session that holds the relay's lock rests meanwhile."""
 _decoder: Final = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 
 
@@ -101,7 +103,8 @@ class Relay:
     """Takes one service's outbox to the bus; at least once, in order, one relay at a time.
 
     SQLite: a lock in the process (one process per file is the runtime's promise). PostgreSQL: an
-    advisory lock held by a session of its own; another process's relay stands by until it ends.
+    advisory lock held by a session of its own; another process's relay stands by until it ends, or
+    until the server ends it because its process stands still.
     `run_once` is called by one thread at a time; `wake` by any.
     """
 
@@ -199,6 +202,10 @@ class Relay:
             with session.begin():
                 held = session.scalar(
                     text("SELECT pg_try_advisory_lock(:key)"), {"key": self._db.lock_key("relay")}
+                )
+                session.execute(
+                    text("SELECT set_config('idle_session_timeout', :ms, false)"),
+                    {"ms": str(self._db.standstill_ms + _PUBLISHING_MS if held else 0)},
                 )
         except BaseException:
             session.invalidate()
