@@ -12,10 +12,16 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
+from services.allinone import words
 from tests.support.memory import MEMORY
 from tests.support.spreading import Together
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# What a test is told does not depend on the language of the machine.
+for variable in ("HEARTHWATCH_LANG", "LC_ALL"):
+    os.environ.pop(variable, None)
+os.environ["LANG"] = "C.UTF-8"
 
 # Read by pytest when the first test asks for its folder.
 if MEMORY is not None:
@@ -67,6 +73,14 @@ def logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def chinese_again() -> Iterator[None]:
+    """Let every test begin in Chinese, whatever the last one spoke."""
+    words.choose("zh")
+    yield
+    words.choose("zh")
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from services.allinone import words
 from services.allinone.cli import run as command
 from services.allinone.demo.logins import LOGINS, PASSWORD, add_logins
 from services.allinone.demo.naming import word
@@ -30,11 +29,6 @@ from services.kernel.errors import WrongUse
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - syncing thousands of times is not what is tested
 MORNING = (7 * HOUR + 50 * MINUTE, 8 * HOUR + 30 * MINUTE)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _chinese() -> None:
-    words.choose("zh")
 
 
 @dataclass

@@ -16,15 +16,14 @@ from services.kernel.errors import WrongUse
 from tests.support.patience import eventually
 
 SLEEPER = """
-import os, signal, sys, threading
-told = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: told.set())
+import os, queue, signal, sys
+told = queue.SimpleQueue()
+signal.signal(signal.SIGTERM, lambda *_: told.put(1))
 print(f"up {sys.argv[0].rpartition('/')[2]} {os.environ.get('POINT', 'no point')}", flush=True)
-while not told.wait(0.02):
-    pass
+told.get()
 print("ended as told", flush=True)
 """
-DEAF = SLEEPER.replace("lambda *_: told.set()", "signal.SIG_IGN")
+DEAF = SLEEPER.replace("lambda *_: told.put(1)", "signal.SIG_IGN")
 
 
 class Bench:

@@ -8,6 +8,7 @@ import msgspec
 
 from services.alerts.domain.alert import (
     ATTEMPTS,
+    FACT,
     MOVES,
     OUTCOMES,
     TWO_PERSON_LEVEL,
@@ -114,6 +115,8 @@ def _outcome(alert: Alert, deed: Act) -> State:
     _reach(alert, "acknowledged", deed)
     _reach(alert, "handled", deed)
     _reach(alert, "outcome", deed)
+    if alert.handled_by.startswith(FACT):  # the visit's own fact was faster than its visitor
+        alert.handled_by = deed.by
     alert.outcome, alert.proposed_by = deed.outcome, ""
     alert.version += 1
     return "outcome_recorded"

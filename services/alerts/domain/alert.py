@@ -61,6 +61,9 @@ OUTCOMES: Final = frozenset(
 ATTEMPTS: Final = frozenset({"no_answer", "refused_visit"})
 """What a visit may find without handling anything: it is recorded and the clock runs on."""
 
+FACT: Final = "fact:"
+"""Begins the name of an actor that is a fact and not a person."""
+
 TWO_PERSON_LEVEL: Final = 3
 """From this level on, closing needs a second person."""
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.alerts.domain.alert import Alert, Page, Task
+from services.alerts.domain.alert import FACT, Alert, Page, Task
 from services.alerts.domain.ladder import (
     RANK,
     Ladder,
@@ -159,7 +159,7 @@ def pass_fact(
 ) -> bool:
     """Apply a fact that acknowledges, handles or closes; return whether it changed anything."""
     because: Because = "repaired" if role == "closed" and outcome == "repaired" else "fact"
-    actor = f"fact:{type_}" if type_ else f"fact:{fact}"
+    actor = f"{FACT}{type_ or fact}"
     changed = reach(alert, role, at, because, actor=actor, fact=fact)
     if role == "acknowledged":
         if changed and alert.state == "new":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +16,10 @@ import typer
 from services.allinone.console import out, show
 from services.allinone.options import command
 from services.allinone.words import say
+from services.kernel.runtime.signals import told_to_end
 
 if TYPE_CHECKING:
     from services.allinone.demo.run import Demo, Outcome, Watch
-    from services.allinone.demo.town_day import Pace
 
 DAY_S: Final = 60.0
 """How long the day takes on a terminal."""
@@ -74,7 +72,7 @@ def _demo(options: Options) -> None:
     )
     pace = Pace(demo.day_s, SystemMonotonic())
     show(say("demo.title", people=demo.people, days=demo.days, date=demo.last, seed=demo.seed))
-    with ExitStack() as bars, _interruptible(pace):
+    with ExitStack() as bars, told_to_end(pace.stopping.set):
         run(demo, _watch(demo, bars), pace)
     show(say("up.stopped"))
 
@@ -123,22 +121,3 @@ def _summary(outcome: Outcome) -> None:
 
     for table in tables(outcome):
         out().print(table)
-
-
-@contextmanager
-def _interruptible(pace: Pace) -> Iterator[None]:
-    """Have SIGINT and SIGTERM end the demo in good order; a second one ends it at once."""
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
-
-    def stop(number: int, frame: object) -> None:
-        del frame
-        pace.stopping.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    try:
-        for each in before:
-            signal.signal(each, stop)
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -48,24 +48,22 @@ def _up(
 def _each(settings: Settings) -> None:
     """Run a process per service until told to stop."""
     import os
-    import signal
     import sys
-    import threading
 
     from services.allinone import deployed
     from services.allinone.processes import Supervisor
+    from services.kernel.runtime.signals import told_to_end
 
     plan = deployed.live(settings, os.environ)
     supervisor = Supervisor(deployed.programs(plan), sys.stdout)
     for name, address in deployed.addresses(plan.ports).items():
         show(say("up.serving", url=address, data=name))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.gave_up.set())
-    supervisor.start()
-    try:
-        threading.Event.wait(supervisor.gave_up)
-    finally:
-        supervisor.stop()
+    with told_to_end(supervisor.gave_up.set):
+        supervisor.start()
+        try:
+            supervisor.gave_up.wait()
+        finally:
+            supervisor.stop()
     if supervisor.fault is not None:
         supervisor.check()
     show(say("up.stopped"))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from types import FrameType
 
 from services.kernel import logging
 from services.kernel.errors import Faults, Retryable, WrongUse
 from services.kernel.runtime.app import App
 from services.kernel.runtime.service import Build
+from services.kernel.runtime.signals import told_to_end
 from services.kernel.runtime.waiting import open_patiently
 from services.kernel.settings import Settings, described, load
 
@@ -63,24 +62,13 @@ def _answer(arguments: Sequence[str]) -> int:
 def serve(app: App, settings: Settings) -> None:
     """Start the app, wait for a signal, stop it; only from the main thread."""
     told = threading.Event()
-    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
-
-    def tell(number: int, _: FrameType | None) -> None:
-        told.set()
-        signal.signal(number, signal.SIG_DFL)
-
     log = logging.get_logger(__name__)
-    try:
-        for each in before:
-            signal.signal(each, tell)
-        app.start()
-        log.info("serving", url=app.address, data_dir=settings.data_dir.name)
-        told.wait()
-        log.info("stopping")
-    finally:
+    with told_to_end(told.set):
         try:
-            app.stop()
+            app.start()
+            log.info("serving", url=app.address, data_dir=settings.data_dir.name)
+            told.wait()
+            log.info("stopping")
         finally:
-            for each, handler in before.items():
-                signal.signal(each, handler)
+            app.stop()
     log.info("stopped")

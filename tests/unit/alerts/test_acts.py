@@ -14,7 +14,7 @@ from services.alerts.domain.alert import (
     Alert,
     State,
 )
-from services.alerts.domain.course import fire_due
+from services.alerts.domain.course import fire_due, pass_fact
 from services.kernel.clock import HOUR, MINUTE
 from services.kernel.errors import Refused
 from tests.support.alerts import alert, deed, lines, states
@@ -110,6 +110,14 @@ class TestOutcome:
         act(found, deed("on_site"))
         assert states(found)["emergency:emergency"] == "met"
         assert states(found)["task:handling"] == "pending"
+
+    def test_who_records_it_answers_for_it_even_where_the_visit_s_fact_was_faster(self) -> None:
+        found = alert(0)
+        pass_fact(found, "handled", 5, fact="f", type_="visit.recorded", outcome="")
+        act(found, deed("outcome", outcome="no_need"))
+        assert (found.handled_by, found.handled_at) == ("li", 5)
+        act(found, deed("outcome", by="wang", outcome="hospital"))
+        assert found.handled_by == "li"
 
 
 class TestClose:

@@ -31,12 +31,6 @@ def commands() -> Iterator[tuple[str, ...]]:
 ALL = sorted(commands())
 
 
-@pytest.fixture(autouse=True)
-def _chinese_again() -> Iterator[None]:
-    yield
-    words.choose("zh")
-
-
 def test_the_commands_that_others_script_against_are_there() -> None:
     names = {" ".join(path) for path in ALL}
     assert {

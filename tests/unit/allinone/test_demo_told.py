@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import queue
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -35,12 +34,6 @@ STEPS = [
     "opened", "notify", "second", "task:visit", "acknowledged", "escalate", "handled", "ended",
     "withdrawn", "closed",
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _chinese_again() -> Iterator[None]:
-    yield
-    words.choose("zh")
 
 
 @pytest.fixture(scope="module")
