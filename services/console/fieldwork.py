@@ -14,6 +14,8 @@ FAILED: Final = "visit.failed"
 FINDING: Final = "visit.finding"
 NOBODY: Final = "nobody"
 NO_ANSWER: Final = "no_answer"
+REASON_OF: Final = {"no_answer": NO_ANSWER, "refused_visit": "refused"}
+"""Why nobody was reached, by what is recorded of the alert."""
 TRIED: Final = "all_tried"
 """Whether telephone, neighbours and family were asked too, when nobody opened."""
 LONGEST_OFFLINE: Final = 72 * HOUR
@@ -79,6 +81,15 @@ def form_of(types: Sequence[Json]) -> Form:
         known=frozenset(recorded),
         known_failed=frozenset(failed),
     )
+
+
+def attempt(form: Form, visit: Visited) -> Json | None:
+    """Return that nobody was reached, as a change; None where the catalogue has no such fact.
+
+    What was not asked stays unknown: a rule that needs it says so.
+    """
+    known = form.known_failed and visit.answers["reason"] in form.reasons
+    return _change(visit, FAILED, _failed(form, visit)) if known else None
 
 
 def missing(form: Form, answers: Mapping[str, str]) -> list[str]:

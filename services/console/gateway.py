@@ -242,6 +242,11 @@ class Gateway:
         heard = await self.last("risk", "/v1/rules")
         return {row["id"]: row for row in heard.body["items"]}
 
+    async def features(self) -> dict[str, Json]:
+        """Return what the model's features are called, by name."""
+        found: dict[str, Json] = (await self.last("risk", "/v1/rules")).body["features"]
+        return found
+
     async def types(self) -> Json:
         """Return the event catalogue of the door."""
         found: Json = (await self.last("intake", "/v1/types")).body

@@ -44,10 +44,16 @@ def add_routes(app: FastAPI, db: Database, clock: Clock, pack: Pack) -> None:
         """Return the pack that decides and its rules, for people.
 
         `outcome` is what ends a rule that waits for one, null for any other: the event type, the
-        field that names the rule, and by field the values that end it.
+        field that names the rule, and by field the values that end it. `features` has what the
+        model's features are called.
         """
-        items = [_rule(each) for each in pack.rules]
-        return {"pack": f"{pack.name}@{pack.version}", "digest": pack.digest, "items": items}
+        slot = pack.model
+        return {
+            "pack": f"{pack.name}@{pack.version}",
+            "digest": pack.digest,
+            "items": [_rule(each) for each in pack.rules],
+            "features": {each.name: each.title for each in slot.features} if slot else {},
+        }
 
     @router.get("/ids")
     def ids(

@@ -295,6 +295,19 @@ class TestVisits:
         change = world.apis.get("intake", f"/v1/changes/{derived('change', 'console', 'day')}")
         assert change["envelope"]["data"]["next_visit_on"] == "2027-01-31"
 
+    def test_nobody_reached_is_a_fact_whichever_page_it_was_told_on(
+        self, world: ConsoleWorld, as_: Callable[[str], Browser]
+    ) -> None:
+        alert = fall(world, "h1")
+        for _ in range(2):  # a double click
+            form = {"outcome": "no_answer", "key": "knocked"}
+            assert as_("li").post(f"/cases/{alert}/outcome", form).status_code == 303
+        change = derived("change", "console", f"attempt/{alert}/knocked")
+        sent = world.apis.get("intake", f"/v1/changes/{change}")["envelope"]
+        assert (sent["type"], sent["data"]) == ("visit.failed", {"reason": "no_answer"})
+        assert sent["subject"] == world.alert(alert)["subject"]
+        assert world.alert(alert)["handled_at"] is None
+
     def test_a_visit_that_came_as_a_fact_is_shown_with_who_visited(
         self, world: ConsoleWorld, as_: Callable[[str], Browser]
     ) -> None:

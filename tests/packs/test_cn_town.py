@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.alerts.policy_file import load_policy
 from services.allinone.pack_book import book
@@ -161,6 +162,15 @@ def test_no_feature_of_the_model_is_one_of_those_that_stay_out() -> None:
     directions = {f.name: f.direction for f in model.features}
     assert directions["systolic_max_30d"] == "+"
     assert directions["hazards_removed_180d"] == "-"
+
+
+def test_every_feature_of_the_model_has_a_name_for_people_as_its_training_has() -> None:
+    model = town().model
+    assert model is not None
+    spec = yaml.safe_load((ROOT / "examples/model/town/features.yaml").read_text("utf-8"))
+    for each in model.features:
+        trained = spec["features"][each.name]
+        assert each.title == {"zh": trained["zh"], "en": trained["en"]}, each.name
 
 
 def test_the_page_of_the_rules_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:

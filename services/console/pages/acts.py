@@ -10,9 +10,11 @@ import msgspec
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
+from services.console import fieldwork
 from services.console.access import Action
 from services.console.gateway import Json
 from services.console.pages.closing import asked_of, result_of, send_outcome
+from services.console.pages.sending import send_once
 from services.console.web.entering import local
 from services.console.web.visit import Console, Visit, guard, wants_page
 from services.console.words import say, says
@@ -115,7 +117,27 @@ async def carry_out(visit: Visit, identity: str, deed: Deed) -> Response:
         if exc.status not in _CONFLICT:
             raise
         return await _conflict(visit, identity, exc)
+    if deed.call == "outcome" and body["outcome"] in ATTEMPTS:
+        await _nobody_reached(visit, before, body["outcome"])
     return _done(visit, done)
+
+
+async def _nobody_reached(visit: Visit, alert: Json, outcome: str) -> None:
+    """Send in that a person was not reached: rules count how often. Pressed again, it is there."""
+    key = visit.text("key", 200)
+    if alert["kind"] != "person" or not key:
+        return
+    tried = fieldwork.Visited(
+        key=f"attempt/{alert['id']}/{key}",
+        at=visit.console.clock.now(),
+        household=alert["household"],
+        person=alert["subject"],
+        visitor=visit.user.display,
+        answers={"reason": fieldwork.REASON_OF[outcome]},
+    )
+    form = fieldwork.form_of((await visit.gateway.types())["types"])
+    if (change := fieldwork.attempt(form, tried)) is not None:
+        await send_once(visit, change)
 
 
 async def raise_level(visit: Visit, identity: str) -> Response:

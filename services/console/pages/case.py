@@ -55,7 +55,7 @@ def case_routes(console: Console) -> APIRouter:
             **await _told(visit, alert, said, staff),
             said=said,
             rules=rules,
-            model=model(said),
+            model=model(said, await visit.attempt(visit.gateway.features(), {}), visit.language),
             names=area_names(areas),
             staff=staff,
             staff_names={each["staff"]: each["name"] or each["staff"] for each in staff},
@@ -192,16 +192,27 @@ def read_value(name: str, value: Any, language: str) -> Any:  # noqa: ANN401 - J
     return value
 
 
-def model(said: Json | None) -> dict[str, Any] | None:
-    """Return the model's part with contributions as lengths of a bar, largest first."""
+def model(said: Json | None, titles: Json, language: str) -> dict[str, Any] | None:
+    """Return the model's part with contributions as lengths of a bar, largest first.
+
+    A feature that the pack does not name is shown as it is called there.
+    """
     found = (said or {}).get("model")
     if not found:
         return None
     parts = sorted(found.get("contributions") or (), key=lambda part: -abs(part[1]))
     parts = parts[:MOST_CONTRIBUTIONS]
     most = max((abs(weight) for _, weight in parts), default=0) or 1
-    bars = [(name, weight, round(100 * abs(weight) / most)) for name, weight in parts]
-    return {**found, "bars": bars, "percent": round(100 * found["probability"])}
+
+    def called(name: str) -> str:
+        return of(titles.get(name) or {}, language) or name
+
+    return {
+        **found,
+        "bars": [(called(name), weight, round(100 * abs(weight) / most)) for name, weight in parts],
+        "missing": [called(name) for name in found.get("missing") or ()],
+        "percent": round(100 * found["probability"]),
+    }
 
 
 def raisable(visit: Visit, alert: Json, types: Json) -> bool:

@@ -104,6 +104,7 @@ class Feature:
     name: str
     value: t.Operand
     direction: Literal["+", "-", "0"]
+    title: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

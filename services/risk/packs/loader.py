@@ -308,6 +308,7 @@ def _model(root: Path, language: Language, faults: list[Fault]) -> ModelSlot | N
                 parts["name"].text(),
                 language.operand(parts["value"], "person", None),
                 parts["direction"].choice(("0", "+", "-")) if "direction" in parts else "0",  # type: ignore[arg-type]
+                parts["title"].bilingual() if "title" in parts else {},
             )
         )
     linear = (

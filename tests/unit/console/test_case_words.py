@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.console.pages.case import read_as, read_value
+from services.console.pages.case import model, read_as, read_value
 from services.console.web.render import span
 from services.kernel.clock import SECOND
 
@@ -26,3 +26,13 @@ def test_an_age_has_a_word_and_a_time_since_is_a_duration() -> None:
     assert (read_as("age", {}, "zh"), read_as("age", {}, "en")) == ("年龄", "age")
     assert read_value("since utility.reading", 90_000 * SECOND, "zh") == "1 天 1 小时"
     assert read_value("age", 11, "zh") == 11
+
+
+def test_a_feature_of_the_model_is_called_as_the_pack_names_it() -> None:
+    says = {"level": 1, "probability": 0.3, "contributions": [["age", 0.2], ["odd", -0.4]],
+            "missing": ["age"]}  # fmt: skip
+    shown = model({"model": says}, {"age": {"zh": "年龄", "en": "Age"}}, "zh")
+    assert shown is not None
+    assert shown["bars"] == [("odd", -0.4, 100), ("年龄", 0.2, 50)]
+    assert shown["missing"] == ["年龄"]
+    assert model({"model": None}, {}, "zh") is None
