@@ -165,7 +165,8 @@ ROWS: Final = (
             ),
             Panel(
                 "Heartbeat of the sweep, and what it missed", "升级引擎心跳与漏触发",
-                "Seconds since the sweep last came round; steps that the auditor found overdue.",
+                "Seconds since the sweep last came round; steps that the auditor found overdue; "
+                "alerts that could not be fired, an hour.",
                 "short",
                 (
                     (
@@ -173,6 +174,7 @@ ROWS: Final = (
                         "seconds since",
                     ),
                     ("max(hearthwatch_alerts_overdue_steps)", "overdue steps"),
+                    (f"3600 * sum(rate(hearthwatch_alerts_set_aside_total{RATE}))", "set aside"),
                 ),
                 limit=10,
             ),

@@ -39,8 +39,13 @@ class AlertStore(Protocol):
         """Return alerts for adding lines only: without steps and tasks, which stay as they are."""
         ...
 
-    def due(self, conn: Connection, now: int, limit: int | None = None) -> list[str]:
-        """Return the ids of alerts with a pending step due at or before `now`, earliest first."""
+    def due(
+        self, conn: Connection, now: int, limit: int | None = None, but: Collection[str] = ()
+    ) -> list[str]:
+        """Return the ids of alerts with a pending step due at or before `now`, earliest first.
+
+        limit: of steps. but: alerts to leave out.
+        """
         ...
 
     def unreadable(self, conn: Connection, causes: Sequence[str]) -> list[Alert]:

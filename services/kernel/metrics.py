@@ -59,6 +59,7 @@ MetricName = Literal[
     "hearthwatch_alerts_steps_total",
     "hearthwatch_alerts_step_lateness_seconds",
     "hearthwatch_alerts_overdue_steps",
+    "hearthwatch_alerts_set_aside_total",
     "hearthwatch_alerts_deliveries_total",
     "hearthwatch_alerts_undelivered_age_seconds",
     "hearthwatch_alerts_nobody_on_duty_total",
@@ -213,6 +214,9 @@ CATALOGUE: Final[dict[MetricName, Spec]] = {
         "gauge", "steps", "steps more than 10 s past due at the auditor's last look; it fires them",
         {},
     ),
+    "hearthwatch_alerts_set_aside_total": Spec(
+        "counter", "alerts", "alerts that could not be fired, kept apart for a minute and told", {}
+    ),
     "hearthwatch_alerts_undelivered_age_seconds": Spec(
         "gauge", "seconds", "since the oldest step not yet delivered was due, else 0", {}
     ),
@@ -244,7 +248,7 @@ QUESTIONS: Final[dict[str, str]] = {
         "tick_duration_seconds",
     "Does every escalation come on time?":
         "alerts_step_lateness_seconds alerts_steps_total alerts_overdue_steps "
-        "loop_progress_age_seconds",
+        "alerts_set_aside_total loop_progress_age_seconds",
     "Is anybody waiting for an answer, and how long?":
         "alerts_open alerts_unacknowledged alerts_oldest_unacknowledged_age_seconds "
         "alerts_commands_total",

@@ -47,13 +47,7 @@ def add_routes(app: FastAPI, db: Database, clock: Clock, pack: Pack) -> None:
         field that names the rule, and by field the values that end it. `features` has what the
         model's features are called.
         """
-        slot = pack.model
-        return {
-            "pack": f"{pack.name}@{pack.version}",
-            "digest": pack.digest,
-            "items": [_rule(each) for each in pack.rules],
-            "features": {each.name: each.title for each in slot.features} if slot else {},
-        }
+        return _book(pack)
 
     @router.get("/ids")
     def ids(
@@ -79,6 +73,16 @@ def add_routes(app: FastAPI, db: Database, clock: Clock, pack: Pack) -> None:
             return views.report(conn)
 
     app.include_router(router)
+
+
+def _book(pack: Pack) -> dict[str, Any]:
+    slot = pack.model
+    return {
+        "pack": f"{pack.name}@{pack.version}",
+        "digest": pack.digest,
+        "items": [_rule(each) for each in pack.rules],
+        "features": {each.name: each.title for each in slot.features} if slot else {},
+    }
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

@@ -6,19 +6,22 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, delete, func, insert, select, update
 
 from services.alerts.domain.acts import Act
+from services.alerts.engine.aside import AGAIN
 from services.alerts.engine.auditing import OVERDUE
+from services.alerts.engine.delivering import UNREADABLE
 from services.alerts.handlers.command import carry_out, carry_out_many
 from services.alerts.senders.port import Result
 from services.alerts.storage.audit import findings
 from services.alerts.storage.overdue import overdue_steps
-from services.alerts.storage.tables import ALERT, DELIVERY, STEP, TABLES, TIMELINE
+from services.alerts.storage.tables import ALERT, DELIVERY, LADDER, STEP, TABLES, TIMELINE
 from services.alerts.views import queue as queues
 from services.alerts.views import reports
 from services.alerts.views.reports import digest
@@ -184,7 +187,59 @@ def test_the_auditor_counts_by_another_way_what_the_engine_left(desk: Desk) -> N
         assert overdue_steps(conn, desk.clock.now() - OVERDUE) == 0
 
 
+@contextmanager
+def damaged(desk: Desk, id_: str) -> Iterator[None]:
+    """Give one alert a ladder that nobody can read, for a while."""
+    whole = desk.scalar(select(ALERT.c.ladder).where(ALERT.c.id == id_))
+
+    def set_ladder(ladder: str) -> None:
+        with desk.db.begin() as conn:
+            conn.execute(update(ALERT).where(ALERT.c.id == id_).values(ladder=ladder))
+
+    with desk.db.begin() as conn:
+        conn.execute(insert(LADDER), {"id": "damaged", "body": "{"})
+    set_ladder("damaged")
+    yield
+    set_ladder(whole)
+    with desk.db.begin() as conn:
+        conn.execute(delete(LADDER).where(LADDER.c.id == "damaged"))
+
+
+def test_one_that_cannot_be_read_keeps_no_other_from_escalation_and_fires_once_mended(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.raise_alerts(5)
+    ids = sorted(desk.all(select(ALERT.c.id)))
+    engine = desk.engine()
+    with damaged(desk, ids[2]):
+        desk.forward(10)
+        engine.tick()
+        fired = select(STEP.c.alert_id).where(STEP.c.name == "second", STEP.c.state == "fired")
+        assert sorted(desk.all(fired)) == [*ids[:2], *ids[3:]]
+        engine.tick()  # it is not tried at each turn
+        told = [record for record in caplog.records if "set aside" in record.getMessage()]
+        assert (len(told), ids[2] in told[0].getMessage()) == (1, True)
+    desk.forward(AGAIN / MINUTE)
+    engine.tick()
+    assert sorted(desk.all(fired)) == ids
+
+
 class TestDelivering:
+    def test_of_one_that_cannot_be_read_people_are_told_that(self, desk: Desk) -> None:
+        desk.raise_alerts(3)
+        id_ = desk.scalar(select(func.min(ALERT.c.id)))
+        sender = FakeSender()
+        with damaged(desk, id_):
+            until_rest(desk.deliverer(sender, "p").run_once)
+        titles = {message.alert: message.title for message in sender.sent}
+        assert (len(sender.sent), titles.pop(id_)) == (3, UNREADABLE)
+        assert all(title == {"zh": "红", "en": "red"} for title in titles.values())
+        assert {message.level for message in sender.sent} == {3}
+        delivered = (
+            select(func.count()).select_from(DELIVERY).where(DELIVERY.c.state == "delivered")
+        )
+        assert desk.scalar(delivered) == 3
+
     def test_two_deliverers_send_each_message_once(self, desk: Desk) -> None:
         desk.raise_alerts(150)
         sender = FakeSender()

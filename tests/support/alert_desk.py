@@ -111,3 +111,7 @@ class Desk:
     def scalar(self, query: Any) -> Any:
         with self.db.read() as conn:
             return conn.scalar(query)
+
+    def all(self, query: Any) -> list[Any]:
+        with self.db.read() as conn:
+            return list(conn.scalars(query))

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from services.alerts.domain.alert import Alert
@@ -39,6 +40,9 @@ THREADS: Final = 32
 PER_TARGET: Final = 8
 FALLBACK: Final = "station_head"
 """Who is told when nobody on duty can be; the role of last resort."""
+UNREADABLE: Final = {
+    "zh": "该警报的记录无法读取，请打开查看", "en": "its record cannot be read: open the alert"
+}  # fmt: skip
 _log: Final = get_logger(__name__)
 
 
@@ -224,9 +228,9 @@ class Deliverer:
         rosters: dict[tuple[str, str], list[Contact]] = {}
         sendings: list[_Sending] = []
         for delivery in due:
-            alert = alerts[delivery.alert_id]
-            place = places.get(alert.household, Place())
-            if not alert.open and delivery.attempts:
+            alert = alerts.get(delivery.alert_id)
+            place = places.get(alert.household, Place()) if alert else Place()
+            if alert and not alert.open and delivery.attempts:
                 give_up(delivery, "alert_closed", now)
                 continue
             if (delivery.target, place.area) not in rosters:
@@ -256,20 +260,20 @@ class Deliverer:
         return [*found, *(c for c in last if c not in found)]
 
     def _message(
-        self, delivery: Delivery, alert: Alert, place: Place, contact: Contact
+        self, delivery: Delivery, alert: Alert | None, place: Place, contact: Contact
     ) -> Outbound:
         return Outbound(
             key=delivery.id,
-            alert=alert.id,
-            level=alert.level,
+            alert=delivery.alert_id,
+            level=alert.level if alert else delivery.level,
             place=place.grid or place.area,
-            rule=alert.rule,
-            title=self.policy.title_of(alert.rule),
+            rule=alert.rule if alert else "",
+            title=self.policy.title_of(alert.rule) if alert else UNREADABLE,
             step=delivery.step,
             role=delivery.target,
             to=contact.address,
             due_at=rfc3339(delivery.due_at),
-            link=f"{self.link}/alerts/{alert.id}",
+            link=f"{self.link}/alerts/{delivery.alert_id}",
         )
 
     def _settle(
@@ -288,11 +292,23 @@ class Deliverer:
         }
         if delivery.problem:
             detail["problem"] = delivery.problem
-        alerts[delivery.alert_id].write(f"delivery:{became}", now, "delivery", detail=detail)
+        if (alert := alerts.get(delivery.alert_id)) is not None:
+            alert.write(f"delivery:{became}", now, "delivery", detail=detail)
 
     def _heads(self, conn: Connection, deliveries: Sequence[Delivery]) -> dict[str, Alert]:
+        """Return the alerts by id; one whose record cannot be read is missing, and told of."""
         ids = sorted({d.alert_id for d in deliveries})
-        return {alert.id: alert for alert in self.store.heads(conn, ids)} if ids else {}
+        try:
+            return {alert.id: alert for alert in self.store.heads(conn, ids)} if ids else {}
+        except msgspec.MsgspecError:
+            return {id_: alert for id_ in ids for alert in self._head(conn, id_)}
+
+    def _head(self, conn: Connection, alert_id: str) -> list[Alert]:
+        try:
+            return self.store.heads(conn, [alert_id])
+        except msgspec.MsgspecError as exc:
+            _log.error("alert cannot be read", alert=alert_id, error=type(exc).__name__)
+            return []
 
     def _write(
         self,

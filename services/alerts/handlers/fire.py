@@ -16,14 +16,21 @@ BATCH: Final = 500
 
 
 def fire_due(
-    conn: Connection, store: AlertStore, now: int, told_at: int, limit: int = BATCH
+    conn: Connection, store: AlertStore, now: int, told_at: int, *, but: Collection[str] = ()
 ) -> list[Step]:
-    """Fire what is due at or before `now`, up to about `limit` steps of alerts nobody else holds.
+    """Fire some 500 steps due at or before `now`, of alerts nobody else holds, except `but`.
 
     Returns:
         The steps that fired; none when nothing is due, or others are at it.
     """
-    return _fire(conn, store, store.due(conn, now, limit), now, told_at, skip_locked=True)
+    return fire_alerts(conn, store, store.due(conn, now, BATCH, but), now, told_at)
+
+
+def fire_alerts(
+    conn: Connection, store: AlertStore, ids: Sequence[str], now: int, told_at: int
+) -> list[Step]:
+    """Fire what is due of these alerts, as far as nobody else holds them."""
+    return _fire(conn, store, ids, now, told_at, skip_locked=True)
 
 
 def fire_all_due(

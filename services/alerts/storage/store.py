@@ -6,7 +6,7 @@ row. SQLite lets one writer in at a time and needs no locks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -91,12 +91,15 @@ class Store:
         self._add_parts(conn, [alert])
         return alert
 
-    def due(self, conn: Connection, now: int, limit: int | None = None) -> list[str]:
+    def due(
+        self, conn: Connection, now: int, limit: int | None = None, but: Collection[str] = ()
+    ) -> list[str]:
         """See `AlertStore`."""
         if limit is None:
-            return [row[0] for row in conn.execute(self._due, {"now": now})]
+            return [row[0] for row in conn.execute(self._due, {"now": now}) if row[0] not in but]
+        query = self._due_some.where(STEP.c.alert_id.not_in(sorted(but))) if but else self._due_some
         # Several steps of one alert may be due: the limit is on steps, read off the index.
-        found = conn.execute(self._due_some, {"now": now, "most": limit})
+        found = conn.execute(query, {"now": now, "most": limit})
         return list(dict.fromkeys(row[0] for row in found))
 
     def unreadable(self, conn: Connection, causes: Sequence[str]) -> list[Alert]:
