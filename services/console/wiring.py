@@ -8,6 +8,7 @@ from pwdlib import PasswordHash
 
 from services.console.auth import Auth
 from services.console.gateway import Gateway, remote
+from services.console.gauges import measuring
 from services.console.pages.acts import act_routes
 from services.console.pages.case import case_routes
 from services.console.pages.entry import entry_routes
@@ -63,6 +64,7 @@ def assemble(
     """
     db = ctx.open_db(NAME, TABLES)
     db.migrate("services.console.migrations")
+    ctx.metrics.on_scrape(measuring(db, ctx.clock, ctx.metrics))
     wall = wall or SystemClock()
     hub = Hub(ctx.clock)
     console = Console(

@@ -384,7 +384,7 @@ class TestOps:
         self, as_: Callable[[str], Browser]
     ) -> None:
         page = as_("sun").get("/ops").text
-        assert page.count('class="card panel') == 11
+        assert page.count('class="card panel') == 12
         for name in ("王家", "h1-p", "staff-"):
             assert name not in page
 
@@ -401,7 +401,8 @@ class TestOps:
         assert page.status_code == 200
         assert "没有就绪" in page.text
         assert "没有应答" in page.text
-        assert "judged-good" not in page.text
+        asked, _, own_count = page.text.partition('id="panel-glass"')
+        assert ("judged-good" in asked, "judged-good" in own_count) == (False, True)
         desk = as_("duty").get("/report")
         assert (desk.status_code, "没有应答" in desk.text) == (200, True)
         sent = as_("duty").post("/report", new())
