@@ -5,7 +5,8 @@ What stands here decides who may look, so it knows neither database nor clock.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from services.kernel.clock import DAY, HOUR
 
@@ -20,6 +21,8 @@ KINDS: Final = ("found_elsewhere", "danger", "asked_to_help", "nobody_there", "o
 """What a reason is about; the words say the rest."""
 WHY: Final = "glass"
 """Before what the log of looks says of a look through an open glass."""
+_OWNED: Final = ("act:take", "act:handover")
+"""Lines of an alert's timeline by which it gets another owner."""
 
 
 class Glass(NamedTuple):
@@ -74,6 +77,17 @@ def lacking(kind: str, reason: str, *, confirmed: bool) -> list[str]:
     if not confirmed:
         found.append("confirm")
     return found
+
+
+def plain(text: str) -> str:
+    """Return a text with its lines ended as a browser counts them: one character each."""
+    return text.replace("\r\n", "\n")
+
+
+def took_it(alert: Mapping[str, Any], staff: str) -> bool:
+    """Return whether somebody made an alert their own, and was not given it by another."""
+    owned = [line for line in alert["timeline"] if line["step"] in _OWNED]
+    return bool(owned) and owned[-1]["actor"] == staff
 
 
 def same(one: Glass, other: Glass) -> bool:

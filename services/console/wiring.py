@@ -13,6 +13,7 @@ from services.console.pages.acts import act_routes
 from services.console.pages.case import case_routes
 from services.console.pages.entry import entry_routes
 from services.console.pages.feeds import feed_routes
+from services.console.pages.glass import glass_routes
 from services.console.pages.looks import look_routes
 from services.console.pages.ops import ops_routes
 from services.console.pages.queue import queue_routes
@@ -36,6 +37,7 @@ _ROUTES: Final = (
     act_routes,
     report_routes,
     visit_routes,
+    glass_routes,
     ops_routes,
     look_routes,
     feed_routes,

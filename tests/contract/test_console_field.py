@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -202,6 +203,37 @@ class TestReport:
         assert answer.status_code == 401
         assert "已保留" in answer.text
         assert "刚说到一半" in answer.text
+
+
+class TestGlass:
+    def test_a_broken_glass_shows_the_spot_and_not_the_callers_words(
+        self, world: ConsoleWorld, as_: Callable[[str], Browser]
+    ) -> None:
+        world.household("glass", "V1", "G1", name="玻璃家")
+        as_("duty").post("/report", new(who="glass|", spot="井边", note="邻居老赵打来的"))
+        world.app.step()
+        found = world.apis.get("alerts", "/v1/alerts", household="glass")["items"]
+        case = f"/cases/{found[0]['id']}"
+        reason = {"kind": "danger", "reason": "在镇上遇到，说家里出事了", "confirm": "yes"}
+        assert as_("other").post("/glass", {**reason, "who": "玻璃家"}).status_code == 303
+        for name, words in (("other", False), ("duty", True)):
+            text = as_(name).get(case).text
+            assert ("井边" in text, "邻居老赵" in text) == (True, words), name
+
+    def test_neither_who_nor_why_is_in_a_log_or_a_metric(
+        self,
+        world: ConsoleWorld,
+        as_: Callable[[str], Browser],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        world.household("secret-h", "V1", name="保密家")
+        sent = {"kind": "danger", "reason": "保密的理由要写十个字以上", "confirm": "yes"}
+        page = as_("yu").post("/glass", {**sent, "who": "保密家"}).headers["location"]
+        assert as_("yu").get(page).status_code == 200
+        metrics = world.app.metrics.render()[0].decode()
+        assert not [word for word in ("保密", quote("保密")) if word in caplog.text]
+        assert not [word for word in ("保密", "secret-h", page) if word in metrics]
 
 
 class TestVisits:
