@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, get_args
 
 Role = Literal["duty", "worker", "head", "ops"]
-Page = Literal["queue", "case", "report", "visits", "glass", "ops", "looks", "account"]
+Page = Literal["queue", "case", "report", "visits", "glass", "reviews", "ops", "looks", "account"]
 Action = Literal[
     "see",
     "acknowledge",
@@ -58,6 +58,8 @@ POLICY: Final[Mapping[tuple[Page, Action], frozenset[Role]]] = {
     ("glass", "see"): _FIELD,
     ("glass", "open"): _FIELD,
     ("glass", "end"): _FIELD,
+    ("reviews", "see"): frozenset[Role]({"head"}),
+    ("reviews", "send"): frozenset[Role]({"head"}),
     ("ops", "see"): frozenset[Role]({"ops", "head"}),
     ("looks", "see"): frozenset[Role]({"head"}),
     ("account", "see"): _ALL,

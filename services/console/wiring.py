@@ -18,6 +18,7 @@ from services.console.pages.looks import look_routes
 from services.console.pages.ops import ops_routes
 from services.console.pages.queue import queue_routes
 from services.console.pages.report import report_routes
+from services.console.pages.reviews import review_routes
 from services.console.pages.visits import visit_routes
 from services.console.storage.tables import TABLES
 from services.console.stream import Hub, Tail
@@ -38,6 +39,7 @@ _ROUTES: Final = (
     report_routes,
     visit_routes,
     glass_routes,
+    review_routes,
     ops_routes,
     look_routes,
     feed_routes,

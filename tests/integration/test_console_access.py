@@ -38,6 +38,8 @@ EXPECTED: Final = {
     ("glass", "see"): ("GET /glass", "duty worker head"),
     ("glass", "open"): ("POST /glass", "duty worker head"),
     ("glass", "end"): ("POST /glass/none/end", "duty worker head"),
+    ("reviews", "see"): ("GET /reviews", "head"),
+    ("reviews", "send"): ("POST /reviews/none", "head"),
     ("ops", "see"): ("GET /ops", "ops head"),
     ("looks", "see"): ("GET /looks", "head"),
     ("looks", "find"): ("POST /looks", "head"),
@@ -148,7 +150,7 @@ def test_the_navigation_shows_each_role_its_own_pages(browsers: dict[str, Browse
     assert shown["duty"] == {"queue", "report", "glass"} | {"account"} & shown["duty"]
     assert shown["worker"] == {"visits", "glass"} | {"account"} & shown["worker"]
     assert shown["ops"] == {"ops"} | {"account"} & shown["ops"]
-    assert {"queue", "report", "visits", "glass", "looks", "ops"} <= shown["head"]
+    assert {"queue", "report", "visits", "glass", "reviews", "looks", "ops"} <= shown["head"]
 
 
 @pytest.mark.parametrize("role", ["duty", "worker", "head"])
