@@ -220,6 +220,28 @@ class TestGlass:
             text = as_(name).get(case).text
             assert ("井边" in text, "邻居老赵" in text) == (True, words), name
 
+    def test_the_desk_reports_about_it_and_a_worker_calls_and_visits(
+        self, world: ConsoleWorld, as_: Callable[[str], Browser]
+    ) -> None:
+        world.household("glass2", "V1", "G1", name="玻璃二家", phone="13900000022")
+        alert = fall(world, "glass2")
+        about = new(who="glass2|", where="")
+        assert as_("other").post("/report", about).status_code == 422
+        assert as_("yu").post(f"/visits/{alert}/call").status_code == 404
+        reason = {"kind": "nobody_there", "reason": "打不通那边的电话，老人在等", "confirm": "yes"}
+        for name in ("other", "yu"):
+            assert as_(name).post("/glass", {**reason, "who": "glass2"}).status_code == 303
+        sent = as_("other").post("/report", about)
+        assert sent.status_code == 303
+        assert as_("other").get(sent.headers["location"]).status_code == 200
+        assert "13900000022" in as_("yu").post(f"/visits/{alert}/call").text
+        visited = as_("yu").post(f"/visits/{alert}", {**VISIT, "key": "glass2"})
+        assert visited.status_code == 303
+        looks = world.apis.get("registry", "/v1/looked", limit=1000)["items"]
+        mine = {each["what"] for each in looks if each["viewer"] == "staff-yu"}
+        assert "glass: household glass2" in mine
+        assert all(each.startswith("glass: ") for each in mine if "glass2" in each)
+
     def test_neither_who_nor_why_is_in_a_log_or_a_metric(
         self,
         world: ConsoleWorld,

@@ -123,9 +123,10 @@ def test_what_waits_longest_comes_first_and_what_was_reviewed_last(db: Database)
         of_v9 = [each.glass.id for each in glasses.to_review(conn, frozenset({"V9"}))]
         of_grid = [each.glass.id for each in glasses.to_review(conn, frozenset({"G11"}))]
         of_all = [each.glass.id for each in glasses.to_review(conn, None)]
+        waiting = [glasses.waiting(conn, each) for each in (frozenset({"V9"}), None)]
     assert of_v9 == [old.id, new.id, nowhere.id, done.id]
     assert of_grid == [elsewhere.id, nowhere.id]
-    assert len(of_all) == 5
+    assert (len(of_all), waiting) == (5, [3, 4])
 
 
 def test_they_are_counted_without_a_name(db: Database) -> None:

@@ -387,7 +387,7 @@ def test_while_one_is_open_every_page_says_so_with_the_time_that_is_left(
     pass_time(w, 20 * MINUTE + 10 * SECOND)
     for path in ("/queue", "/report", "/account", "/glass", page, "/cases/none"):
         shown = duty.get(path).text
-        assert f"紧急查阅中: {home}郑家" in shown, path
+        assert f"紧急查阅中：{home}郑家" in shown, path
         assert "2:39:50" in shown, path
         assert f'action="{page}/end"' in shown, path
     duty.post(f"{page}/end")
@@ -401,7 +401,7 @@ def test_the_bar_stands_without_the_book(w: ConsoleWorld, duty: Browser, home: s
     heard: Any = w.console.gateway._heard  # noqa: SLF001
     heard.clear()
     try:
-        assert f"紧急查阅中: {home}" in duty.get("/account").text
+        assert f"紧急查阅中：{home}" in duty.get("/account").text
         assert duty.post("/glass", form(home)).status_code == 503
     finally:
         clients["registry"] = registry

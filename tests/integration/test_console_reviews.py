@@ -136,6 +136,8 @@ def test_what_has_waited_for_a_day_stands_first_and_is_counted_without_a_name(
     w.clock.advance_to(w.clock.now() + DAY)
     new = review_of(opened(duty, f"{home}b"))
     shown = chen.get("/reviews").text
+    assert "查阅复核 (2)" in chen.get("/queue").text
+    assert "查阅复核 (" not in w.logged_in("head-v2").get("/queue").text
     assert shown.index(old) < shown.index(new)
     assert shown.count("已等了一天多") == 1
     text = w.app.metrics.render()[0].decode()

@@ -77,20 +77,25 @@ def to_review(conn: Connection, areas: frozenset[str] | None) -> list[Reviewed]:
     `areas` are codes with all below them, None for everywhere; what lay nowhere is in all of them.
     """
     c, here = GLASS.c, _in(areas)
-    waiting = select(GLASS).where(here & c.reviewed_at.is_(None)).order_by(c.since, c.id)
+    open_ = select(GLASS).where(here & c.reviewed_at.is_(None)).order_by(c.since, c.id)
     done = select(GLASS).where(here & c.reviewed_at.is_not(None)).order_by(c.reviewed_at.desc())
     rows = [
-        *conn.execute(waiting.limit(UNREVIEWED_SHOWN)),
+        *conn.execute(open_.limit(UNREVIEWED_SHOWN)),
         *conn.execute(done.limit(REVIEWED_SHOWN)),
     ]
     return [_reviewed(row) for row in rows]
 
 
+def waiting(conn: Connection, areas: frozenset[str] | None) -> int:
+    """Return how many of some areas nobody has reviewed; `areas` as for `to_review`."""
+    return _count(conn, _in(areas) & GLASS.c.reviewed_at.is_(None))
+
+
 def counts(conn: Connection, now: int) -> Counts:
     """Return how many are open, and how many wait for a review."""
-    waiting = GLASS.c.reviewed_at.is_(None)
-    late = waiting & (GLASS.c.since <= now - REVIEW_WITHIN)
-    return Counts(*(_count(conn, which) for which in (_open(now), waiting, late)))
+    unread = GLASS.c.reviewed_at.is_(None)
+    late = unread & (GLASS.c.since <= now - REVIEW_WITHIN)
+    return Counts(*(_count(conn, which) for which in (_open(now), unread, late)))
 
 
 def _open(now: int) -> ColumnElement[bool]:

@@ -94,6 +94,7 @@ class Pages:
             "stale_since": None,
             "through": False,
             "glasses": getattr(request.state, "glasses", ()),
+            "reviews_waiting": getattr(request.state, "reviews", 0),
         }
         return self._env.get_template(template).render({**shared, **values})
 

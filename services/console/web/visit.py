@@ -257,6 +257,7 @@ def guard(console: Console, page: Page, action: Action) -> Guard:
         )  # fmt: skip
         HEARD_BEFORE.set(visit.before)
         await _find_glasses(visit)
+        await _count_reviews(visit)
         visit.need(page, action)
         return visit
 
@@ -281,6 +282,19 @@ async def _find_glasses(visit: Visit) -> None:
             (each, known.get(each.household, {}).get("name") or each.household)
             for each in visit.glasses
         ]
+
+
+async def _count_reviews(visit: Visit) -> None:
+    """Count, for a page of a head, which glasses of their areas wait for a review."""
+    if not visit.may("reviews", "see") or not wants_page(visit.request):
+        return
+    areas = await visit.areas()
+
+    def ask() -> int:
+        with visit.console.db.read() as conn:
+            return glasses.waiting(conn, areas)
+
+    visit.request.state.reviews = await run_in_threadpool(ask)
 
 
 async def read_form(request: Request) -> FormData:
