@@ -361,6 +361,19 @@ ROWS: Final = (
         ),
     ),
     Row(
+        "Who looks beyond their own areas?",
+        "谁看了片区以外的?",
+        (
+            Panel(
+                "Glasses open, and not reviewed", "紧急查阅:打开的与未复核的",
+                "Households opened in an emergency; late: a day old and no head has reviewed it.",
+                "short",
+                (("max by (state) (hearthwatch_console_glasses)", "{{state}}"),),
+                width=24,
+            ),
+        ),
+    ),
+    Row(
         "Is it up and sound?",
         "系统正常吗?",
         (

@@ -1,7 +1,8 @@
 """Who may do what on which page: the one table that routes and templates alike ask.
 
 Areas come on top: a person's areas cover everything below them, and what lies elsewhere is answered
-as absent (404), so that an id tells nothing.
+as absent (404), so that an id tells nothing. A glass that somebody broke opens one household of
+elsewhere for what `THROUGH_GLASS` lists; what is not listed, such as a closed field, stays absent.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, get_args
 
 Role = Literal["duty", "worker", "head", "ops"]
-Page = Literal["queue", "case", "report", "visits", "ops", "looks", "account"]
+Page = Literal["queue", "case", "report", "visits", "glass", "reviews", "ops", "looks", "account"]
 Action = Literal[
     "see",
     "acknowledge",
@@ -25,6 +26,8 @@ Action = Literal[
     "override",
     "send",
     "change",
+    "open",
+    "end",
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -52,12 +55,39 @@ POLICY: Final[Mapping[tuple[Page, Action], frozenset[Role]]] = {
     ("report", "send"): _DESK,
     ("visits", "see"): frozenset[Role]({"worker", "head"}),
     ("visits", "send"): frozenset[Role]({"worker", "head"}),
+    ("glass", "see"): _FIELD,
+    ("glass", "open"): _FIELD,
+    ("glass", "end"): _FIELD,
+    ("reviews", "see"): frozenset[Role]({"head"}),
+    ("reviews", "send"): frozenset[Role]({"head"}),
     ("ops", "see"): frozenset[Role]({"ops", "head"}),
     ("looks", "see"): frozenset[Role]({"head"}),
     ("account", "see"): _ALL,
     ("account", "change"): _ALL,
 }
 """Roles by page and action; a pair that is not here is nobody's."""
+
+THROUGH_GLASS: Final[frozenset[tuple[Page, Action]]] = frozenset(
+    {
+        ("case", "see"),
+        ("case", "acknowledge"),
+        ("case", "take"),
+        ("case", "hand"),
+        ("case", "note"),
+        ("case", "on_site"),
+        ("case", "outcome"),
+        ("case", "close"),
+        ("case", "confirm"),
+        ("case", "escalate"),
+        ("case", "override"),
+        ("report", "see"),
+        ("report", "send"),
+        ("visits", "see"),
+        ("visits", "send"),
+        ("glass", "see"),
+    }
+)
+"""What an open glass lets somebody do to its household, if their role may do it at all."""
 
 HOME: Final[Mapping[str, str]] = {
     "duty": "/queue",

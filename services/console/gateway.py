@@ -107,9 +107,12 @@ class Gateway:
 
     # -- any service ------------------------------------------------------------------------------
 
-    async def get(self, service: str, path: str, query: Query | None = None, by: str = "") -> Any:  # noqa: ANN401 - JSON
-        """Return the JSON answer of a GET; `by` says who looks, where looks are logged."""
-        headers = {"X-Hearthwatch-Person": by} if by else {}
+    async def get(
+        self, service: str, path: str, query: Query | None = None, by: str = "", why: str = ""
+    ) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON answer of a GET; `by` and `why` say who looks, where looks are logged."""
+        said = {"X-Hearthwatch-Person": by, "X-Hearthwatch-Why": why}
+        headers = {name: value for name, value in said.items() if value}
         found = await self._send(service, "GET", path, params=_given(query or {}), headers=headers)
         return found.json()
 
@@ -210,14 +213,26 @@ class Gateway:
             found |= {row["household"]: row for row in heard.body["items"]}
         return found
 
-    async def household(self, name: str, by: str) -> Json:
+    async def called(self, name: str) -> list[Json]:
+        """Return households of this very id or name, or in which somebody of this name lives."""
+        found = await self._send(
+            "registry",
+            "GET",
+            "/v1/households",
+            params={"limit": _NAMES_AT_ONCE},
+            headers={"X-Hearthwatch-Called": quote(name, safe="")},
+        )
+        return list(found.json()["items"])
+
+    async def household(self, name: str, by: str, why: str = "") -> Json:
         """Return a household with its people; the look is logged for each of them."""
-        found: Json = await self.get("registry", f"/v1/households/{_segment(name)}", by=by)
+        path = f"/v1/households/{_segment(name)}"
+        found: Json = await self.get("registry", path, by=by, why=why)
         return found
 
-    async def person(self, name: str, by: str) -> Json:
+    async def person(self, name: str, by: str, why: str = "") -> Json:
         """Return a person; the look is logged."""
-        found: Json = await self.get("registry", f"/v1/people/{_segment(name)}", by=by)
+        found: Json = await self.get("registry", f"/v1/people/{_segment(name)}", by=by, why=why)
         return found
 
     async def staff(self) -> list[Json]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from services.console.figures import Figures, Station
+from services.console.glass import Counts
 
 State = Literal["good", "warn", "bad", "unknown", "plain"]
 Unit = Literal["seconds", "count", "share", "bytes", "word"]
@@ -58,21 +59,23 @@ class Panel(NamedTuple):
         )
 
 
-def panels(station: Station, turns: int | None) -> list[Panel]:
+def panels(station: Station, turns: int | None, glasses: Counts | None = None) -> list[Panel]:
     """Return all panels, in the order in which somebody who is called at night asks.
 
     Args:
         station: What the services count.
         turns: Turns of duty that hold now, None when nobody can say. Without a roster alerts
             misses nobody in it, so that alone would look well.
+        glasses: The console's own count; None leaves its panel out.
     """
     found = [Panel(name, list(rows(station))) for name, rows in _PANELS.items()]
     state: State = "unknown" if turns is None else "good" if turns else "bad"
     on_duty = Row("ops.on_duty", turns, "count", state)
-    return [
+    shown = [
         panel._replace(rows=[on_duty, *panel.rows]) if panel.name == "duty" else panel
         for panel in found
     ]
+    return shown if glasses is None else [*shown, Panel("glass", _glasses(glasses))]
 
 
 def above(value: float | None, bars: tuple[float, float]) -> State:
@@ -210,6 +213,14 @@ def _disk(station: Station) -> Iterator[Row]:
             low, lowest = _DISK_FREE
             state = "bad" if share < lowest else "warn" if share < low else "good"
         yield Row(f"service.{service}" if service else "ops.disk_free", share, "share", state, free)
+
+
+def _glasses(found: Counts) -> list[Row]:
+    return [
+        Row("ops.glass_open", found.open, "count", "plain"),
+        Row("ops.glass_unreviewed", found.unreviewed, "count", "plain"),
+        Row("ops.glass_late", found.late, "count", above(found.late, (0, float("inf")))),
+    ]
 
 
 _PANELS: Final[dict[str, Callable[[Station], Iterator[Row]]]] = {

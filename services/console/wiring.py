@@ -8,14 +8,17 @@ from pwdlib import PasswordHash
 
 from services.console.auth import Auth
 from services.console.gateway import Gateway, remote
+from services.console.gauges import measuring
 from services.console.pages.acts import act_routes
 from services.console.pages.case import case_routes
 from services.console.pages.entry import entry_routes
 from services.console.pages.feeds import feed_routes
+from services.console.pages.glass import glass_routes
 from services.console.pages.looks import look_routes
 from services.console.pages.ops import ops_routes
 from services.console.pages.queue import queue_routes
 from services.console.pages.report import report_routes
+from services.console.pages.reviews import review_routes
 from services.console.pages.visits import visit_routes
 from services.console.storage.tables import TABLES
 from services.console.stream import Hub, Tail
@@ -35,6 +38,8 @@ _ROUTES: Final = (
     act_routes,
     report_routes,
     visit_routes,
+    glass_routes,
+    review_routes,
     ops_routes,
     look_routes,
     feed_routes,
@@ -63,6 +68,7 @@ def assemble(
     """
     db = ctx.open_db(NAME, TABLES)
     db.migrate("services.console.migrations")
+    ctx.metrics.on_scrape(measuring(db, ctx.clock, ctx.metrics))
     wall = wall or SystemClock()
     hub = Hub(ctx.clock)
     console = Console(

@@ -66,6 +66,7 @@ MetricName = Literal[
     "hearthwatch_alerts_roles_without_duty",
     "hearthwatch_alerts_waiting_moves",
     "hearthwatch_alerts_commands_total",
+    "hearthwatch_console_glasses",
 ]
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = dict[str, tuple[str, ...] | None]
@@ -240,6 +241,12 @@ CATALOGUE: Final[dict[MetricName, Spec]] = {
             "outcome": ("done", "refused"),
         },
     ),
+    "hearthwatch_console_glasses": Spec(
+        "gauge", "glasses",
+        "households that somebody opened outside their areas: open now; not yet reviewed by a "
+        "head; late: of these older than a day",
+        {"state": ("open", "unreviewed", "late")},
+    ),
 }  # fmt: skip
 _PREFIX: Final = "hearthwatch_"
 QUESTIONS: Final[dict[str, str]] = {
@@ -262,6 +269,8 @@ QUESTIONS: Final[dict[str, str]] = {
         "dead_letters worker_dead_letters_total intake_kept_items intake_changes_total",
     "How much do we not know?":
         "risk_assessments_total risk_unknown_assessments_total",
+    "Who looks beyond their own areas?":
+        "console_glasses",
     "Is it up and sound?":
         "ready http_requests_total http_request_duration_seconds loop_turns_total "
         "loop_errors_total disk_free_bytes disk_size_bytes",

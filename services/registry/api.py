@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import unquote
 
 import msgspec
 from fastapi import APIRouter, FastAPI, Header, Query
@@ -30,6 +31,19 @@ Names = Annotated[
 Viewer = Annotated[
     str, Header(alias="X-Hearthwatch-Person", max_length=200, description="who looks; is logged")
 ]
+Why = Annotated[
+    Literal["", "glass"],
+    Header(alias="X-Hearthwatch-Why", description="`glass`: outside their areas; logged, too"),
+]
+Called = Annotated[
+    str,
+    Header(
+        alias="X-Hearthwatch-Called",
+        max_length=3_000,
+        description="exact id or name of a household, or name of who lives there, in "
+        "percent-encoded UTF-8; a header, because addresses are logged",
+    ),
+]
 UNNAMED: Final = "not given"
 _WRITES: Final = ["POST", "PUT", "PATCH", "DELETE"]
 
@@ -44,14 +58,22 @@ class Api:
     intake_url: str
 
     def looking(
-        self, viewer: str, what: str, ask: Callable[[Connection], tuple[Any, list[str]]]
+        self,
+        viewer: str,
+        what: str,
+        ask: Callable[[Connection], tuple[Any, list[str]]],
+        why: str = "",
     ) -> Any:  # noqa: ANN401 - whatever was asked for
-        """Return what `ask` finds, having logged whose records it shows, in one transaction."""
+        """Return what `ask` finds, having logged whose records it shows, in one transaction.
+
+        A look with a reason is logged where it shows nobody, too.
+        """
         with self.db.begin() as conn:
             self.db.lock(conn, "registry.looked", shared=False)
             found, subjects = ask(conn)
-            if subjects:
-                log(conn, Look(viewer, what, subjects), self.clock.now())
+            if subjects or (why and found is not None):
+                said = f"{why}: {what}" if why else what
+                log(conn, Look(viewer, said, subjects), self.clock.now())
         return found
 
 
@@ -74,22 +96,23 @@ def _people(on: Api) -> APIRouter:
         name: Names = None,
         cursor: Cursor = None,
         limit: Limit = 100,
+        called: Called = "",
     ) -> Response:
         """List households in order of name, without their members; only those named, if any are."""
-        which = views.Which(area, grid, tuple(name or ()))
+        which = views.Which(area, grid, tuple(name or ()), unquote(called).replace("\x00", ""))
         with on.db.read() as conn:
             found = views.households(conn, which, _after(cursor), limit + 1)
         return _paged(found, limit, "household")
 
     @routes.get("/households/{name}")
-    def household(name: str, viewer: Viewer = UNNAMED) -> Response:
+    def household(name: str, viewer: Viewer = UNNAMED, why: Why = "") -> Response:
         """Show a household with its people; who looked is logged."""
 
         def ask(conn: Connection) -> tuple[Any, list[str]]:
             found = views.household(conn, views.became(conn, name) or name)
             return found, [] if found is None else [m["person"] for m in found["members"]]
 
-        return _one(on.looking(viewer, f"household {name}", ask), "a household")
+        return _one(on.looking(viewer, f"household {name}", ask, why), "a household")
 
     @routes.get("/people")
     def people(
@@ -107,14 +130,14 @@ def _people(on: Api) -> APIRouter:
         return _paged(on.looking(viewer, "list of people", ask), limit, "person")
 
     @routes.get("/people/{name}")
-    def person(name: str, viewer: Viewer = UNNAMED) -> Response:
+    def person(name: str, viewer: Viewer = UNNAMED, why: Why = "") -> Response:
         """Show a person, under whichever of their names; who looked is logged."""
 
         def ask(conn: Connection) -> tuple[Any, list[str]]:
             found = views.person(conn, views.became(conn, name) or name)
             return found, [] if found is None else [found["person"]]
 
-        return _one(on.looking(viewer, "person", ask), "a person")
+        return _one(on.looking(viewer, "person", ask, why), "a person")
 
     return routes
 

@@ -30,11 +30,15 @@ def became(conn: Connection, name: str) -> str | None:
 
 
 class Which(NamedTuple):
-    """Which households to list; None and no names leave a filter out."""
+    """Which households to list; None, '' and no names leave a filter out.
+
+    called: exactly the id or name of a household, or the name of somebody who lives there.
+    """
 
     area: str | None = None
     grid: str | None = None
     names: tuple[str, ...] = ()
+    called: str = ""
 
 
 def households(conn: Connection, which: Which, after: str, limit: int) -> Found:
@@ -46,6 +50,10 @@ def households(conn: Connection, which: Which, after: str, limit: int) -> Found:
         wanted = wanted.where(HOUSEHOLD.c.grid == which.grid)
     if which.names:
         wanted = wanted.where(HOUSEHOLD.c.household.in_(which.names))
+    if which.called:
+        living = select(PERSON.c.household).where(PERSON.c.name == which.called)
+        own = (HOUSEHOLD.c.household == which.called) | (HOUSEHOLD.c.name == which.called)
+        wanted = wanted.where(own | HOUSEHOLD.c.household.in_(living))
     rows = conn.execute(wanted.order_by(HOUSEHOLD.c.household).limit(limit)).mappings()
     return [_household(row) for row in rows]
 

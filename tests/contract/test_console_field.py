@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -204,6 +205,59 @@ class TestReport:
         assert "刚说到一半" in answer.text
 
 
+class TestGlass:
+    def test_a_broken_glass_shows_the_spot_and_not_the_callers_words(
+        self, world: ConsoleWorld, as_: Callable[[str], Browser]
+    ) -> None:
+        world.household("glass", "V1", "G1", name="玻璃家")
+        as_("duty").post("/report", new(who="glass|", spot="井边", note="邻居老赵打来的"))
+        world.app.step()
+        found = world.apis.get("alerts", "/v1/alerts", household="glass")["items"]
+        case = f"/cases/{found[0]['id']}"
+        reason = {"kind": "danger", "reason": "在镇上遇到，说家里出事了", "confirm": "yes"}
+        assert as_("other").post("/glass", {**reason, "who": "玻璃家"}).status_code == 303
+        for name, words in (("other", False), ("duty", True)):
+            text = as_(name).get(case).text
+            assert ("井边" in text, "邻居老赵" in text) == (True, words), name
+
+    def test_the_desk_reports_about_it_and_a_worker_calls_and_visits(
+        self, world: ConsoleWorld, as_: Callable[[str], Browser]
+    ) -> None:
+        world.household("glass2", "V1", "G1", name="玻璃二家", phone="13900000022")
+        alert = fall(world, "glass2")
+        about = new(who="glass2|", where="")
+        assert as_("other").post("/report", about).status_code == 422
+        assert as_("yu").post(f"/visits/{alert}/call").status_code == 404
+        reason = {"kind": "nobody_there", "reason": "打不通那边的电话，老人在等", "confirm": "yes"}
+        for name in ("other", "yu"):
+            assert as_(name).post("/glass", {**reason, "who": "glass2"}).status_code == 303
+        sent = as_("other").post("/report", about)
+        assert sent.status_code == 303
+        assert as_("other").get(sent.headers["location"]).status_code == 200
+        assert "13900000022" in as_("yu").post(f"/visits/{alert}/call").text
+        visited = as_("yu").post(f"/visits/{alert}", {**VISIT, "key": "glass2"})
+        assert visited.status_code == 303
+        looks = world.apis.get("registry", "/v1/looked", limit=1000)["items"]
+        mine = {each["what"] for each in looks if each["viewer"] == "staff-yu"}
+        assert "glass: household glass2" in mine
+        assert all(each.startswith("glass: ") for each in mine if "glass2" in each)
+
+    def test_neither_who_nor_why_is_in_a_log_or_a_metric(
+        self,
+        world: ConsoleWorld,
+        as_: Callable[[str], Browser],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        world.household("secret-h", "V1", name="保密家")
+        sent = {"kind": "danger", "reason": "保密的理由要写十个字以上", "confirm": "yes"}
+        page = as_("yu").post("/glass", {**sent, "who": "保密家"}).headers["location"]
+        assert as_("yu").get(page).status_code == 200
+        metrics = world.app.metrics.render()[0].decode()
+        assert not [word for word in ("保密", quote("保密")) if word in caplog.text]
+        assert not [word for word in ("保密", "secret-h", page) if word in metrics]
+
+
 class TestVisits:
     def test_a_visit_goes_in_at_the_door_and_its_outcome_to_the_alert(
         self, world: ConsoleWorld, as_: Callable[[str], Browser]
@@ -397,7 +451,7 @@ class TestOps:
         self, as_: Callable[[str], Browser]
     ) -> None:
         page = as_("sun").get("/ops").text
-        assert page.count('class="card panel') == 11
+        assert page.count('class="card panel') == 12
         for name in ("王家", "h1-p", "staff-"):
             assert name not in page
 
@@ -414,7 +468,8 @@ class TestOps:
         assert page.status_code == 200
         assert "没有就绪" in page.text
         assert "没有应答" in page.text
-        assert "judged-good" not in page.text
+        asked, _, own_count = page.text.partition('id="panel-glass"')
+        assert ("judged-good" in asked, "judged-good" in own_count) == (False, True)
         desk = as_("duty").get("/report")
         assert (desk.status_code, "没有应答" in desk.text) == (200, True)
         sent = as_("duty").post("/report", new())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -256,6 +257,40 @@ class TestReading:
         assert [look["subjects"] for look in looks] == [["p1"], ["p1", "p2"], ["p1", "p2"]]
         assert {look["viewer"] for look in looks} == {"w1"}
         assert len(world.items("/looked", subject="p2")) == 2
+
+    def test_a_look_from_outside_says_so_and_is_logged_where_it_shows_nobody(
+        self, world: RegistryWorld
+    ) -> None:
+        world.send(person("1", "p1", "h1"), household("2", "h2"))
+        glass = {"X-Hearthwatch-Person": "w2", "X-Hearthwatch-Why": "glass"}
+        for path in ("/households/h1", "/households/h2", "/people/p1", "/households/nobody"):
+            world.book.get(f"/v1{path}", headers=glass)
+        world.get("/people/p1")
+        assert [(look["what"], look["subjects"]) for look in world.items("/looked")] == [
+            ("glass: household h1", ["p1"]),
+            ("glass: household h2", []),
+            ("glass: person", ["p1"]),
+            ("person", ["p1"]),
+        ]
+        assert world.get("/audit")["ok"]
+        other = {**glass, "X-Hearthwatch-Why": "curious"}
+        assert world.book.get("/v1/people/p1", headers=other).status_code == 422
+
+    def test_a_household_is_found_by_its_exact_id_or_name_or_that_of_who_lives_there(
+        self, world: RegistryWorld
+    ) -> None:
+        world.send(household("1", "h1", name="李家"), household("2", "h2", name="李家大院"))
+        world.send(person("3", "p3", "h2", name="李四"))
+        found = {
+            name: [
+                row["household"]
+                for row in world.book.get(
+                    "/v1/households", headers={"X-Hearthwatch-Called": quote(name)}
+                ).json()["items"]
+            ]
+            for name in ("李家", "李四", "h2", "李", "%")
+        }
+        assert found == {"李家": ["h1"], "李四": ["h2"], "h2": ["h2"], "李": [], "%": []}
 
     def test_households_are_listed_by_name(self, world: RegistryWorld) -> None:
         world.send(*(household(str(n), f"h{n}") for n in range(4)))

@@ -38,7 +38,7 @@ def case_routes(console: Console) -> APIRouter:
     ) -> Response:
         alert = await visit.need_alert(identity, look=True)
         now = console.clock.now()
-        home = await visit.attempt(_household(visit, alert["household"]), None)
+        home = await visit.attempt(household(visit, alert["household"]), None)
         rules = await visit.attempt(visit.gateway.rules(), {})
         said = await visit.attempt(visit.gateway.assessment(alert["subject"]), None)
         areas = await visit.attempt(visit.gateway.areas(), [])
@@ -50,7 +50,7 @@ def case_routes(console: Console) -> APIRouter:
             "case.html",
             alert=alert,
             home=home,
-            people=await _people(visit, home),
+            people=await people(visit, home, visit.why(alert["household"])),
             reasons=reasons(alert, said, rules, visit.language),
             **await _told(visit, alert, said, staff),
             said=said,
@@ -97,21 +97,22 @@ async def _told(visit: Visit, alert: Json, said: Json | None, staff: list[Json])
     }
 
 
-async def _household(visit: Visit, name: str) -> Json | None:
+async def household(visit: Visit, name: str) -> Json | None:
     """Return the household with its people, the look logged; None when nobody entered it."""
     try:
-        return await visit.gateway.household(name, visit.user.staff)
+        return await visit.gateway.household(name, visit.user.staff, visit.why(name))
     except Refused as exc:
         if exc.status == _NOT_FOUND:
             return None
         raise
 
 
-async def _people(visit: Visit, home: Json | None) -> list[Json]:
+async def people(visit: Visit, home: Json | None, why: str) -> list[Json]:
     """Return the members with what the book says of them; each look is logged."""
     found = []
     for member in (home or {}).get("members", ()):
-        person = await visit.attempt(visit.gateway.person(member["person"], visit.user.staff), {})
+        ask = visit.gateway.person(member["person"], visit.user.staff, why)
+        person = await visit.attempt(ask, {})
         relation = next(
             (m["relation"] for m in reversed(person.get("memberships") or ()) if m["relation"]), ""
         )

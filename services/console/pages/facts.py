@@ -1,7 +1,8 @@
 """Facts that an alert stands on, read at the door: who visited, where exactly, what a caller said.
 
 A spot told at the report desk may be the only way to a door, and is shown to those alone who need
-it: whoever has the alert, and the desk itself. It is in no address and in no log.
+it: whoever has the alert, and the desk itself. It is in no address and in no log. A broken glass
+shows the spot and not the caller's words, for they may name the caller.
 """
 
 import asyncio
@@ -60,8 +61,10 @@ async def reports(visit: Visit, alert: Json, said: Json | None = None) -> list[R
         if (reason["rule"], reason.get("instance", "")) == own:
             facts += reason.get("facts") or ()
     found = (_report(change) for change in (await read(visit, facts)).values())
-    told = {each for each in found if each is not None and (each.spot or each.note)}
-    return sorted(told, reverse=True)
+    told = {each for each in found if each is not None}
+    if visit.why(alert["household"]):  # who called in may be named in the caller's words
+        told = {each._replace(note="") for each in told}
+    return sorted((each for each in told if each.spot or each.note), reverse=True)
 
 
 def _report(change: Json) -> Report | None:

@@ -4,11 +4,14 @@ import asyncio
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from services.console.figures import Station
 from services.console.gateway import Away
+from services.console.glass import Counts
 from services.console.panels import Row, panels
+from services.console.storage.glasses import counts
 from services.console.web.visit import Console, Visit, guard
 from services.kernel.clock import rfc3339
 from services.kernel.errors import Refused
@@ -36,8 +39,14 @@ def ops_routes(console: Console) -> APIRouter:
 
 
 async def _page(visit: Visit, template: str) -> Response:
-    found = panels(await figures_of(visit), await _turns(visit))
+    glasses = await run_in_threadpool(_glasses, visit)
+    found = panels(await figures_of(visit), await _turns(visit), glasses)
     return visit.page(template, panels=found, shown=shown, size=size, amount=amount)
+
+
+def _glasses(visit: Visit) -> Counts:
+    with visit.console.db.read() as conn:
+        return counts(conn, visit.console.clock.now())
 
 
 async def _turns(visit: Visit) -> int | None:

@@ -174,7 +174,7 @@ async def _found(visit: Visit) -> list[Json]:
             for row in heard["items"]
             if wanted in _said(row)
             and (spot is None or {row["area"], row["grid"]} & spot.codes)
-            and await visit.covers(row["area"], row["grid"])
+            and await visit.covers(row["area"], row["grid"], row["household"])
         ]
         cursor = heard["next"]
         if cursor is None or len(found) > MOST_FOUND:
@@ -189,7 +189,9 @@ def _said(row: Json) -> str:
 
 
 async def _with_members(visit: Visit, row: Json) -> Json:
-    whole = await visit.attempt(visit.gateway.household(row["household"], visit.user.staff), row)
+    name = row["household"]
+    ask = visit.gateway.household(name, visit.user.staff, visit.why(name))
+    whole = await visit.attempt(ask, row)
     return {**row, "members": whole.get("members") or []}
 
 
@@ -238,7 +240,7 @@ async def _take(visit: Visit) -> Response:
 async def _need_home(visit: Visit, household: str) -> None:
     """Raise Refused unless the household is one of their areas."""
     found = (await visit.gateway.households([household])).get(household)
-    if found is None or not await visit.covers(found["area"], found["grid"]):
+    if found is None or not await visit.covers(found["area"], found["grid"], household):
         raise Refused(
             Fault("who", "a household of the list", "another", "search again", "field"), 422
         )
@@ -274,7 +276,7 @@ async def _sent(visit: Visit, identity: str, template: str) -> Response:
         places = await visit.attempt(asked, {})
     row = places.get(home) or {"area": "", "grid": home.removeprefix("place:"), "name": None}
     if home.startswith("place:") or home in places:
-        await _need_cover(visit, row)
+        await _need_cover(visit, row, home)
     alerts = await visit.attempt(
         visit.gateway.get("alerts", "/v1/alerts", {"subject": envelope["subject"], "limit": 5}),
         {"items": []},
@@ -293,6 +295,6 @@ async def _sent(visit: Visit, identity: str, template: str) -> Response:
     )
 
 
-async def _need_cover(visit: Visit, row: Json) -> None:
-    if not await visit.covers(row["area"], row["grid"]):
+async def _need_cover(visit: Visit, row: Json, home: str) -> None:
+    if not await visit.covers(row["area"], row["grid"], home):
         raise absent()

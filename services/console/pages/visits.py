@@ -80,6 +80,7 @@ async def _list(visit: Visit) -> Response:
     mine = await visit.try_last(
         visit.gateway.alerts(state="open", owner=visit.user.staff, limit=MINE_AT_ONCE), empty
     )
+    mine = {**mine, "items": await _still(visit, mine["items"])}
     areas = await visit.areas()
     wanted = None if areas is None else sorted({*areas, UNPLACED} if _desk(visit) else areas)
     free = await visit.try_last(
@@ -99,6 +100,21 @@ async def _list(visit: Visit) -> Response:
         places=places,
         new_key=lambda: uuid7(now),
     )
+
+
+async def _still(visit: Visit, alerts: Sequence[Json]) -> list[Json]:
+    """Return the alerts that are still theirs: not what they took through a glass now shut."""
+    broken = await visit.broke([each["household"] for each in alerts])
+    found = []
+    for each in alerts:
+        if each["household"] in broken:
+            whole = await visit.attempt(visit.gateway.alert(each["id"]), None)
+            place = each["area"], each["grid"], each["household"]
+            kept = whole is not None and await visit.holds(whole)
+            if not kept and not await visit.covers(*place):
+                continue
+        found.append(each)
+    return found
 
 
 class Told(NamedTuple):
@@ -167,7 +183,7 @@ def _years(visit: Visit) -> range:
 
 async def _home(visit: Visit, name: str) -> Json | None:
     try:
-        return await visit.gateway.household(name, visit.user.staff)
+        return await visit.gateway.household(name, visit.user.staff, visit.why(name))
     except Refused:
         return None
 
@@ -281,10 +297,12 @@ async def _wrong(visit: Visit, alert: Json, lacking: list[str]) -> Response:
 
 async def _numbers(visit: Visit, alert: Json) -> Response:
     """Return whom to call, for the page that asked; the look is logged, no number is in a URL."""
-    home = await visit.gateway.household(alert["household"], visit.user.staff)
+    why = visit.why(alert["household"])
+    home = await visit.gateway.household(alert["household"], visit.user.staff, why)
     found = [{"who": home["name"] or "", "phone": (home["profile"] or {}).get("phone")}]
     for member in home["members"]:
-        person = await visit.attempt(visit.gateway.person(member["person"], visit.user.staff), {})
+        ask = visit.gateway.person(member["person"], visit.user.staff, why)
+        person = await visit.attempt(ask, {})
         phone = (person.get("profile") or {}).get("phone")
         found.append({"who": member["name"] or "", "phone": phone})
     numbers = [each for each in found if each["phone"]]

@@ -1,14 +1,28 @@
-"""The console's tables. Secrets are kept as digests only; no fact about a household stands here."""
+"""The console's tables. Secrets are kept as digests only.
+
+No fact about a household stands here; a glass says whom somebody looked at, and why.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Integer, MetaData, String, Table
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    text,
+)
 
 from services.kernel.db.types import Instant, Json
 
 TABLES: Final = MetaData()
+_UNREVIEWED: Final = text("reviewed_at IS NULL")
 
 USER: Final = Table(
     "user_account",
@@ -54,4 +68,28 @@ TOKEN: Final = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+)
+
+GLASS: Final = Table(  # a row for each time that somebody opened a household of elsewhere
+    "glass",
+    TABLES,
+    Column("id", String, primary_key=True),
+    Column("user_name", String, nullable=False),
+    Column("staff", String, nullable=False),
+    Column("key", String, nullable=False),  # of the form
+    Column("household", String, nullable=False),
+    Column("area", String, nullable=False),
+    Column("grid", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False, index=True),
+    Column("ended_at", Instant),
+    Column("ended_by", String, nullable=False),
+    Column("reviewed_at", Instant),
+    Column("reviewed_by", String, nullable=False),
+    Column("justified", Boolean),
+    Column("note", String, nullable=False),
+    UniqueConstraint("user_name", "key"),
+    Index("ix_glass_unreviewed", "since", sqlite_where=_UNREVIEWED, postgresql_where=_UNREVIEWED),
 )

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from services.console import access
 from services.console.words import LANGUAGES, say, says
-from services.kernel.clock import SECOND, from_us, parse_rfc3339
+from services.kernel.clock import SECOND, from_us, parse_rfc3339, rfc3339
 
 LEVELS: Final = (3, 2, 1, 0)
 SHAPES: Final = {3: "▲", 2: "◆", 1: "●", 0: "■"}
@@ -64,7 +64,7 @@ class Pages:
         )
         self._env.globals.update(LEVELS=LEVELS, SHAPES=SHAPES, LANGUAGES=LANGUAGES)
         self._env.filters.update(
-            clock=self.at, day=self._day, ago=ago, span=span, say_service=_service
+            clock=self.at, day=self._day, iso=rfc3339, ago=ago, span=span, say_service=_service
         )
 
     def text(self, request: Request, template: str, language: str, **values: Any) -> str:  # noqa: ANN401
@@ -92,6 +92,9 @@ class Pages:
             "csrf": "",
             "missing": (),
             "stale_since": None,
+            "through": False,
+            "glasses": getattr(request.state, "glasses", ()),
+            "reviews_waiting": getattr(request.state, "reviews", 0),
         }
         return self._env.get_template(template).render({**shared, **values})
 

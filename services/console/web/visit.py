@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -14,9 +14,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse, Response
 
-from services.console.access import EVERYWHERE, Action, Page, below, may
+from services.console.access import EVERYWHERE, THROUGH_GLASS, Action, Page, below, may
 from services.console.auth import Auth
 from services.console.gateway import HEARD_BEFORE, Away, By, Gateway, Heard
+from services.console.glass import WHY, Glass, took_it
+from services.console.storage import glasses
 from services.console.storage.sessions import Session
 from services.console.storage.users import User
 from services.console.stream import Hub
@@ -66,7 +68,8 @@ class Visit:
     """A request with its user.
 
     missing: services that did not answer. before: those whose earlier answer is shown, and since
-    when it was known.
+    when it was known. asked: what the route asked of the policy. glasses: open ones of the user.
+    through: households that only a glass let them see.
     """
 
     console: Console
@@ -76,6 +79,9 @@ class Visit:
     form: FormData
     missing: list[str] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
+    asked: tuple[Page, Action] = ("account", "see")
+    glasses: list[Glass] = field(default_factory=list)
+    through: set[str] = field(default_factory=set)
 
     @property
     def gateway(self) -> Gateway:
@@ -141,12 +147,42 @@ class Visit:
         trees = await self.attempt(self.gateway.areas(), [])
         return below(trees, self.user.areas)
 
-    async def covers(self, area: str | None, grid: str | None) -> bool:
-        """Return whether a place lies in their areas; one nobody knows is every desk's."""
+    async def covers(self, area: str | None, grid: str | None, household: str = "") -> bool:
+        """Return whether a place lies in their areas; one nobody knows is every desk's.
+
+        A household that is named may be open to them through a glass, too; that is remembered.
+        """
         mine = await self.areas()
         if mine is None or (area or "") in mine or (grid or "") in mine:
             return True
-        return not area and not grid and self.may("queue", "see")
+        if not area and not grid and self.may("queue", "see"):
+            return True
+        open_ = any(each.household == household for each in self.glasses)
+        if open_ and self.asked in THROUGH_GLASS:
+            self.through.add(household)
+        return household in self.through
+
+    def why(self, household: str) -> str:
+        """Return what the log of looks is told of a look at a household: '' or the glass."""
+        return WHY if household in self.through else ""
+
+    async def holds(self, alert: dict[str, Any]) -> bool:
+        """Return whether an alert is theirs wherever it lies.
+
+        One that they took themselves through a glass is not: it is theirs while that is open.
+        """
+        if alert["owner"] != self.user.staff:
+            return False
+        return not (took_it(alert, self.user.staff) and await self.broke([alert["household"]]))
+
+    async def broke(self, households: Sequence[str]) -> frozenset[str]:
+        """Return to which of these households they ever had a glass."""
+
+        def ask() -> list[Glass]:
+            with self.console.db.read() as conn:
+                return glasses.of_household(conn, self.user.name, households)
+
+        return frozenset(each.household for each in await run_in_threadpool(ask))
 
     async def need_alert(self, identity: str, *, look: bool = False) -> dict[str, Any]:
         """Return an alert of their areas, or one that is theirs; any other is absent (404).
@@ -157,14 +193,14 @@ class Visit:
             found = await self.gateway.alert(identity)
         except Refused as exc:
             raise (absent() if exc.status == _NOT_FOUND else exc) from exc
-        mine = found["owner"] == self.user.staff
-        if not mine and not await self.covers(found["area"], found["grid"]):
+        place = found["area"], found["grid"], found["household"]
+        if not await self.holds(found) and not await self.covers(*place):
             raise absent()
         return await self.gateway.alert(identity, self.user.staff) if look else found
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401
-        """Return a page of theirs."""
-        return self.console.pages.page(
+        """Return a page of theirs; one that a glass opened is kept by no browser."""
+        answer = self.console.pages.page(
             self.request,
             template,
             self.language,
@@ -172,10 +208,14 @@ class Visit:
             user=self.user,
             csrf=self.session.csrf,
             now=self.console.clock.now(),
+            through=bool(self.through),
             missing=[*self.missing, *(each for each in self.before if each not in self.missing)],
             stale_since=min(self.before.values(), default=None),
             **values,
         )
+        if self.through:
+            answer.headers["cache-control"] = "no-store"
+        return answer
 
     def back(self, path: str) -> Response:
         """Return a redirection to a page after a form was taken."""
@@ -211,13 +251,50 @@ def guard(console: Console, page: Page, action: Action) -> Guard:
             _need_key(form)
         request.state.user = user
         request.state.csrf = session.csrf
-        visit = Visit(console=console, request=request, user=user, session=session, form=form)
+        visit = Visit(
+            console=console, request=request, user=user, session=session, form=form,
+            asked=(page, action),
+        )  # fmt: skip
         HEARD_BEFORE.set(visit.before)
+        await _find_glasses(visit)
+        await _count_reviews(visit)
         visit.need(page, action)
         return visit
 
     GUARDS[checked] = (page, action)
     return checked
+
+
+async def _find_glasses(visit: Visit) -> None:
+    """Find which glasses the user has open, and for a page of theirs how to call each household."""
+    if not visit.may("glass", "see"):
+        return
+
+    def ask() -> list[Glass]:
+        with visit.console.db.read() as conn:
+            return glasses.of_user(conn, visit.user.name, visit.console.clock.now())
+
+    visit.glasses = await run_in_threadpool(ask)
+    if visit.glasses and wants_page(visit.request):
+        homes = [each.household for each in visit.glasses]
+        known = await visit.attempt(visit.gateway.households(homes), {})
+        visit.request.state.glasses = [
+            (each, known.get(each.household, {}).get("name") or each.household)
+            for each in visit.glasses
+        ]
+
+
+async def _count_reviews(visit: Visit) -> None:
+    """Count, for a page of a head, which glasses of their areas wait for a review."""
+    if not visit.may("reviews", "see") or not wants_page(visit.request):
+        return
+    areas = await visit.areas()
+
+    def ask() -> int:
+        with visit.console.db.read() as conn:
+            return glasses.waiting(conn, areas)
+
+    visit.request.state.reviews = await run_in_threadpool(ask)
 
 
 async def read_form(request: Request) -> FormData:

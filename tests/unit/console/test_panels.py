@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.console.figures import Figures, Station
+from services.console.glass import Counts
 from services.console.pages.ops import amount, lasting, size
 from services.console.panels import Panel, panels
 from services.kernel.metrics import CATALOGUE, Metrics
@@ -143,6 +144,12 @@ class TestPanels:
                 ("hearthwatch_disk_free_bytes", free, {}), ("hearthwatch_disk_size_bytes", 100, {})
             )
             assert of(panels(Station({"intake": text}), 1), "disk").state == state
+
+    @pytest.mark.parametrize(("late", "state"), [(0, "good"), (1, "warn")])
+    def test_a_glass_that_nobody_reviews_for_a_day_is_told(self, late: int, state: str) -> None:
+        found = panels(Station({}), 1, Counts(open=2, unreviewed=3, late=late))
+        assert of(found, "glass").state == state
+        assert "glass" not in [panel.name for panel in panels(Station({}), 1)]
 
     @pytest.mark.parametrize(("turns", "state"), [(None, "unknown"), (0, "bad"), (2, "good")])
     def test_without_a_roster_nobody_is_on_duty(self, turns: int | None, state: str) -> None:
