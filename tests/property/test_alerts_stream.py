@@ -31,6 +31,7 @@ from services.kernel.contracts.envelope import Envelope, decode, encode, raw
 from services.kernel.contracts.records import Record
 from services.kernel.contracts.topics import ASSESSMENTS
 from services.kernel.db.engine import Database
+from tests.support.effort import examples
 from tests.support.memory import folder
 from tests.support.naive_alerts import Event, Model
 from tests.support.scenario import write_pack
@@ -294,7 +295,7 @@ def test_a_promise_due_at_the_minute_of_a_late_record_can_be_kept_in_any_batch(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@settings(max_examples=300)
+@examples(100)
 @given(seed=st.integers(0, 2**32), size=st.integers(50, 200))
 def test_the_same_for_long_logs(seed: int, size: int) -> None:
     rng = random.Random(seed)
