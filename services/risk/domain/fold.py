@@ -6,9 +6,7 @@ encoding. No I/O, no clock, no randomness: the same input always gives the same 
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping, Sequence
-from operator import methodcaller
 
 from services.kernel.contracts import assessments as a
 from services.risk.domain import drafts
@@ -17,8 +15,6 @@ from services.risk.domain.compiled import Compiled
 from services.risk.domain.drafts import Output
 from services.risk.domain.state import TRUE, Fact, Household, Subject
 from services.risk.domain.step import Step, standing
-
-_order = methodcaller("order")
 
 
 class Fold:
@@ -147,9 +143,8 @@ class Fold:
                 step.clock = min(change.clock, state.gone[change.supersedes][0])
                 state.gone[change.supersedes] = (step.clock, change.id)
             fact = Fact(change.occurred, change.received, change.id, step.clock, change.values)
-            if not _insert(subject.facts.setdefault(kind, []), fact):
+            if not subject.add(kind, fact):
                 return
-            subject.touch_facts(kind)
             step.touch(change.subject, kind, fact)
         if kind in self.compiled.feature_types:
             step.touched.setdefault(change.subject, False)
@@ -266,17 +261,3 @@ def _replaced_by(gone: Mapping[str, tuple[int, str]], fact: str) -> set[str]:
         more = {old for old, (_, new) in gone.items() if new in more} - names
         names |= more
     return names
-
-
-def _insert(facts: list[Fact], fact: Fact) -> bool:
-    """Put a fact in its place; return False when it is there already."""
-    if not facts or facts[-1].occurred < fact.occurred:
-        facts.append(fact)
-        return True
-    for known in reversed(facts):
-        if known.occurred < fact.occurred:
-            break
-        if known.id == fact.id:
-            return False
-    insort(facts, fact, key=_order)
-    return True
