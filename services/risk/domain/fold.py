@@ -34,7 +34,7 @@ class Fold:
         fresh = state.id not in state.subjects
         if fresh:
             state.subjects[state.id] = Subject()
-        out = self.wake(state, now - 1)
+        out = self.wake(state, now - 1) if state.due < now else []
         state.now = now
         step = Step(self.compiled, state, now, cause=change.id, clock=change.clock)
         if fresh:
@@ -106,9 +106,7 @@ class Fold:
         step.state.reschedule()
         subjects = step.state.subjects
         for name, news in step.touched.items():
-            if name not in subjects or subjects[name].tied:
-                continue
-            if news or self.compiled.features:
+            if (news or self.compiled.features) and name in subjects and not subjects[name].tied:
                 ended = tuple(step.ended.get(name, ()))
                 made = drafts.draft(
                     self.compiled, step.state, name,

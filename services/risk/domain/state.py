@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import insort
 from operator import methodcaller
+from sys import intern
 from typing import Any, Final
 
 import msgspec
@@ -263,6 +264,7 @@ def decode(blob: bytes) -> Household:
     for name, kept in found.subjects.items():
         subject = state.subjects[name] = Subject(tied=kept.tied)
         subject.level, subject.model_level = kept.level, kept.model_level
-        subject.facts, subject.instances = kept.facts, kept.instances
+        subject.facts = {intern(kind): facts for kind, facts in kept.facts.items()}
+        subject.instances = {intern(key): instance for key, instance in kept.instances.items()}
         subject.reschedule()
     return state
