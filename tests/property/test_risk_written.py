@@ -10,11 +10,20 @@ from hypothesis import strategies as st
 from services.risk.domain.compiled import Compiled, CompiledRule, compile_pack
 from services.risk.domain.conditions import Compiler
 from services.risk.domain.looking import View
-from tests.support.conditions import STEPS, WHO, Told, at_step, bodies, facts, message
+from tests.support.conditions import (
+    STEPS,
+    WHO,
+    Told,
+    at_step,
+    bodies,
+    counted,
+    facts,
+    message,
+)
 from tests.support.effort import examples
 from tests.support.risk_world import HOME, World, rule
 
-lives = st.lists(facts(), min_size=1, max_size=12)
+lives = st.lists(facts(), min_size=3, max_size=12)
 
 
 def seen(compiled: Compiled, world: World, name: str, now: int) -> list[Any]:
@@ -52,6 +61,19 @@ def _keys(one: CompiledRule, world: World, name: str) -> list[str]:
 def test_written_and_plain_conditions_say_the_same_at_every_instant(
     body: dict[str, Any], life: list[Told]
 ) -> None:
+    same(body, life)
+
+
+@examples(100)
+@given(rule_and_life=counted())
+def test_written_counts_say_the_same_of_many_facts_of_a_kind(
+    rule_and_life: tuple[dict[str, Any], list[Told]],
+) -> None:
+    same(*rule_and_life)
+
+
+def same(body: dict[str, Any], life: list[Told]) -> None:
+    """Hold the two against each other, on every step of a life and some beyond."""
     world = World(rule(**body))
     plain = compile_pack(world.compiled.pack, Compiler)
     changes = [world.reader.change(message(world, fact, received=at_step(0))) for fact in life]
