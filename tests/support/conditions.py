@@ -281,3 +281,10 @@ def counted(draw: st.DrawFn) -> tuple[Values, list[Told]]:
     when = {"ge": [counts, draw(st.sampled_from([1, 1, 2, 3]))]}
     body = {"subject": "person", "level": 2, "when": when}
     return body, [fact._replace(who=who) for fact in life]
+
+
+def features() -> st.SearchStrategy[list[Values]]:
+    """Return operands that a model of persons may read, each of its own kind."""
+    since = st.builds(lambda kind: {"since": kind}, st.sampled_from(_TYPES["person"]))
+    members = st.builds(lambda c: {"members": c}, _of_person)
+    return st.lists(st.one_of(_numeric("person"), since, members), min_size=1, max_size=4)

@@ -11,6 +11,7 @@ from services.kernel.clock import NEVER
 from services.risk.domain import terms as t
 from services.risk.domain.calendar import Zone
 from services.risk.domain.conditions import Compiler
+from services.risk.domain.features import Features, compile_features
 from services.risk.domain.looking import Read, Test, View
 from services.risk.domain.needs import Needs
 from services.risk.domain.pack import Pack, PassRule, Rule
@@ -161,7 +162,7 @@ class Compiled:
     from_nothing: tuple[CompiledRule, ...]
     lifts: Mapping[str, tuple[CompiledRule, ...]]
     passes: Mapping[str, tuple[tuple[PassRule, Callable[[Fact], int] | None, Any], ...]]
-    features: tuple[Read, ...]
+    features: Features
     feature_types: frozenset[str]
 
     def kept(self, kind: str) -> bool:
@@ -193,6 +194,7 @@ def compile_pack(pack: Pack, make: type[Compiler] = Written) -> Compiled:
     compiler = make(at_home, fields, pack.calendars, pack.zone)
     rules = {rule.id: _compile_rule(rule, compiler, pack.zone) for rule in pack.rules}
     index = _index(rules, at_home)
+    features = compile_features(pack, at_home, compiler.read)
     return Compiled(
         pack=pack,
         rules=rules,
@@ -206,8 +208,8 @@ def compile_pack(pack: Pack, make: type[Compiler] = Written) -> Compiled:
         from_nothing=tuple(rule for rule in rules.values() if _true_of_nothing(rule)),
         lifts=_grouped((kind, r) for r in rules.values() for kind in r.rule.lifted_by),
         passes=_grouped((p.facts.type, _compile_pass(p, compiler)) for p in pack.passes),
-        features=tuple(compiler.read(f.value) for f in pack.model.features) if pack.model else (),
-        feature_types=frozenset(_types_of_features(pack)),
+        features=features,
+        feature_types=frozenset((*features.own, *features.all)),
     )
 
 
@@ -293,13 +295,6 @@ def _index(rules: Mapping[str, CompiledRule], at_home: frozenset[str]) -> _Index
             around_any.append(compiled)
     grouped = [_grouped(pairs) for pairs in (of_person, of_home, home, around)]
     return _Index(grouped[0], grouped[1], grouped[2], grouped[3], tuple(around_any))
-
-
-def _types_of_features(pack: Pack) -> set[str]:
-    needs = Needs()
-    for feature in pack.model.features if pack.model else ():
-        needs.operand(feature.value)
-    return needs.own | needs.around
 
 
 def _grouped(pairs: Any) -> dict[str, tuple[Any, ...]]:  # noqa: ANN401

@@ -35,6 +35,8 @@ class Fold:
         if fresh:
             state.subjects[state.id] = Subject()
         out = self.wake(state, now - 1) if state.due < now else []
+        if state.open:
+            drafts.hurry(self.compiled, state)
         state.now = now
         step = Step(self.compiled, state, now, cause=change.id, clock=change.clock)
         if fresh:
@@ -56,6 +58,8 @@ class Fold:
         """Run all work due at or before `until`, in order of due, each at `now = due`."""
         out: list[Output] = []
         while state.due <= until:
+            if state.open:
+                drafts.hurry(self.compiled, state)
             now = state.due
             state.now = max(state.now, now)
             step = Step(self.compiled, state, now, cause=None, clock=now)
@@ -85,10 +89,13 @@ class Fold:
         state = Household(old.id)
         for change in history:
             self.fold(state, change, max(change.received, state.now))
+            state.open.clear()  # what was drafted on the way is told to nobody
         self.wake(state, now)
+        state.open.clear()
         state.now = max(now, state.now)
         step = Step(self.compiled, state, state.now, cause=None, clock=state.now)
         for name, subject in state.subjects.items():
+            subject.scored = None  # the model was asked nothing yet
             before = old.subjects.get(name)
             if before is not None:
                 subject.level, subject.model_level = before.level, before.model_level

@@ -91,11 +91,13 @@ class Subject:
     """A person, household or place: facts by type (ordered), instances by `rule` or `rule#key`.
 
     level, model_level: as last published; level includes the model's. due: smallest of its
-    instances'.
+    instances'. Beside the bytes: scored, the features that the model was last asked about; read,
+    each feature with the instant from which on it must be read again.
     """
 
     __slots__ = (
-        "_facts", "_stale", "_whole", "due", "facts", "instances", "level", "model_level", "tied",
+        "_facts", "_stale", "_whole", "due", "facts", "instances", "level", "model_level",
+        "read", "scored", "tied",
     )  # fmt: skip
 
     def __init__(self, *, tied: bool = False) -> None:
@@ -105,6 +107,8 @@ class Subject:
         self.level = 0
         self.model_level = 0
         self.due = NEVER
+        self.scored: tuple[float | None, ...] | None = None
+        self.read: tuple[list[float | None], list[int]] | None = None
         self._facts: dict[str, msgspec.Raw | None] = {}
         self._stale = True
         self._whole: msgspec.Raw | None = None
@@ -207,10 +211,11 @@ class Household:
 
     pack: name@version whose fields the facts hold. now: processing time of the last record. due:
     smallest due of all subjects. gone: ids that were retracted or replaced, before or after they
-    came: (earliest clock, id of the replacement or '').
+    came: (earliest clock, id of the replacement or ''). open: drafts not yet explained or settled
+    (no part of the bytes).
     """
 
-    __slots__ = ("due", "gone", "id", "now", "pack", "subjects")
+    __slots__ = ("due", "gone", "id", "now", "open", "pack", "subjects")
 
     def __init__(self, name: str, pack: str = "") -> None:
         self.id = name
@@ -219,6 +224,7 @@ class Household:
         self.due = NEVER
         self.subjects: dict[str, Subject] = {}
         self.gone: dict[str, tuple[int, str]] = {}
+        self.open: list[Any] = []  # Draft, which knows this module
 
     def reschedule(self) -> None:
         """Find the smallest due of the subjects anew."""

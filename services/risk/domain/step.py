@@ -50,6 +50,8 @@ class Step:
         """Note every (subject, rule) whose answer this fact of `name` may change."""
         compiled, state = self.compiled, self.state
         at_home, subject = name == state.id, state.subjects[name]
+        if kind in compiled.feature_types:
+            compiled.features.touch(state, name, kind)
         if not subject.tied:
             for rule in (compiled.of_home if at_home else compiled.of_person).get(kind, ()):
                 if rule.expect is None:
@@ -91,7 +93,9 @@ class Step:
                 self._schedule(name, rule, kind, facts)
 
     def look_around(self) -> None:
-        """Schedule every rule that looks at other members."""
+        """Schedule every rule that looks at other members, one of whom has come or gone."""
+        for subject in self.state.subjects.values():
+            subject.read = None
         for rule in self.compiled.around_any:
             self._everyone(rule)
 
