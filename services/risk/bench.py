@@ -31,6 +31,7 @@ from services.risk.domain.state import Household
 from services.risk.domain.state import encode as encode_state
 from services.risk.packs.loader import load
 from services.risk.ports import Scorer
+from services.risk.scoring import says_of
 
 COMMAND: Final = "hearthwatch bench --only risk"
 START: Final = 1_790_000_000 * SECOND
@@ -154,18 +155,12 @@ class Core:
     def take_scored(self, changes: Sequence[Change], scorer: Scorer) -> None:
         """Fold a batch of changes, let the model score all of it at once, settle, encode."""
         made = [self._folded(change) for change in changes]
-        drafts = [
-            output
-            for _, outputs in made
-            for output in outputs
-            if isinstance(output, Draft) and output.features is not None
-        ]
-        says = iter(scorer.score([d.features for d in drafts if d.features is not None]))
-        for state, outputs in made:
-            for output in outputs:
-                if isinstance(output, Draft):
-                    said = None if output.features is None else next(says)
-                    self.published += self.fold.settle(state, output, said) is not None
+        items = [(state, output) for state, outputs in made for output in outputs]
+        says = says_of(scorer, [output for _, output in items])
+        for n, (state, output) in enumerate(items):
+            if isinstance(output, Draft):
+                self.published += self.fold.settle(state, output, says.get(n)) is not None
+        for state, _ in made:
             self.encoded += len(encode_state(state))
 
     def _folded(self, change: Change) -> tuple[Household, list[Output]]:

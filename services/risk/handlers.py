@@ -30,6 +30,7 @@ from services.risk.domain.fold import Fold
 from services.risk.domain.reading import Reader
 from services.risk.domain.state import Household
 from services.risk.ports import AssessmentRow, FactRow, Scorer, Store
+from services.risk.scoring import says_of
 
 SOURCE: Final = "hearthwatch/risk"
 _WAKE: Final = 500
@@ -217,7 +218,8 @@ class Changes:
 
     def _flush(self, work: _Work) -> None:
         """Score, settle and write what has gathered."""
-        says = self._says(work.items)
+        outputs = [item.output for item in work.items]
+        says = says_of(self._scorer, outputs) if self._scorer is not None else {}
         for n, (state, output) in enumerate(work.items):
             if isinstance(output, Draft):
                 assessment = self._fold.settle(state, output, says.get(n))
@@ -226,16 +228,6 @@ class Changes:
             else:
                 _pass_on(work, state.id, output)
         work.write()
-
-    def _says(self, items: Sequence[_Item]) -> dict[int, a.ModelSays]:
-        if self._scorer is None:
-            return {}
-        rows = {
-            n: item.output.features
-            for n, item in enumerate(items)
-            if isinstance(item.output, Draft) and item.output.features is not None
-        }
-        return dict(zip(rows, self._scorer.score(list(rows.values())), strict=True)) if rows else {}
 
     def _assessed(self, work: _Work, draft: Draft, assessment: a.Assessment) -> None:
         cause = draft.cause or str(draft.at)

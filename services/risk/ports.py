@@ -82,7 +82,10 @@ class Store(Protocol):
 
 
 class Scorer(Protocol):
-    """The model's slot. Pure, may be slow per call: it is called once per batch."""
+    """The model's slot. Pure, may be slow per call: both are called once per batch.
+
+    A row gets the same answer in every batch.
+    """
 
     name: str
 
@@ -91,4 +94,8 @@ class Scorer(Protocol):
 
         `level` is after the cap (never 3); `contributions` are signed, largest first.
         """
+        ...
+
+    def levels(self, rows: Sequence[Row]) -> Sequence[int]:
+        """Return the `level` that `score` gives each row, without the work of explaining it."""
         ...

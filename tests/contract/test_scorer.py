@@ -142,8 +142,13 @@ class TestLaws:
         assert list(reversed(scorer.score(rows[::-1]))) == whole
         assert case.make(slot()).score(rows) == whole
 
+    def test_levels_alone_are_those_of_the_whole_answer(self, case: Case) -> None:
+        scorer, rows = case.make(slot()), some_rows(600)
+        assert list(scorer.levels(rows)) == [each.level for each in scorer.score(rows)]
+
     def test_no_rows_give_no_answers(self, case: Case) -> None:
         assert list(case.make(slot()).score([])) == []
+        assert list(case.make(slot()).levels([])) == []
 
     def test_unknown_values_are_taken_and_listed_where_the_model_uses_them(
         self, case: Case

@@ -244,9 +244,9 @@ def value_of(type_: str, field: str) -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def facts(draw: st.DrawFn, last: int = STEPS) -> Told:
-    """Return one fact; a field may be null unless its type says required."""
-    type_ = draw(st.sampled_from(sorted(_FIELDS)))
+def facts(draw: st.DrawFn, last: int = STEPS, kind: str = "") -> Told:
+    """Return one fact, of a kind if given; a field may be null unless its type says required."""
+    type_ = kind or draw(st.sampled_from(sorted(_FIELDS)))
     at_home = type_ in ("meter", "registry.household")
     data = {
         name: draw(value if (type_, name) in _REQUIRED else st.one_of(st.none(), value))
@@ -265,3 +265,26 @@ def message(world: World, told: Told, **more: Any) -> Envelope:
     """Return the fact as a message; received when it occurred unless told otherwise."""
     tie = {"tie": "parent"} if told.who == "tied" else {}
     return world.envelope(told.type, at_step(told.step), told.data, who=told.who, **tie, **more)
+
+
+@st.composite
+def counted(draw: st.DrawFn) -> tuple[Values, list[Told]]:
+    """Return a rule that counts one kind of facts about a member, and a life full of them."""
+    kind = draw(st.sampled_from(["seen", "other", "meter"]))
+    counts: Values = {"where": draw(wheres(kind))}
+    if draw(st.booleans()):
+        counts |= {"streak": kind}
+    else:
+        counts |= {"count": kind} | draw(st.sampled_from([{}, {"within": "1d"}, {"within": "2d"}]))
+    life = draw(st.lists(facts(last=12, kind=kind), min_size=3, max_size=8))
+    who = HOME if kind == "meter" else MEMBER
+    when = {"ge": [counts, draw(st.sampled_from([1, 1, 2, 3]))]}
+    body = {"subject": "person", "level": 2, "when": when}
+    return body, [fact._replace(who=who) for fact in life]
+
+
+def features() -> st.SearchStrategy[list[Values]]:
+    """Return operands that a model of persons may read, each of its own kind."""
+    since = st.builds(lambda kind: {"since": kind}, st.sampled_from(_TYPES["person"]))
+    members = st.builds(lambda c: {"members": c}, _of_person)
+    return st.lists(st.one_of(_numeric("person"), since, members), min_size=1, max_size=4)

@@ -1,4 +1,4 @@
-"""`hearthwatch pack check|test|book`."""
+"""`hearthwatch pack check|test|book|source`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from services.allinone.packs import Verdict
 
 Folder = Annotated[Path, typer.Argument(metavar="PACK", help=say("pack.folder"))]
+RuleId = Annotated[str, typer.Argument(metavar="RULE", help=say("pack.rule"))]
 Out = Annotated[Path | None, typer.Option("--out", help=say("pack.out"))]
 AsJson = Annotated[bool, typer.Option("--json", help=say("option.json"))]
 
@@ -25,6 +26,7 @@ def add(app: typer.Typer) -> None:
     group.command("check", help=say("help.pack.check"))(_check)
     group.command("test", help=say("help.pack.test"))(_test)
     group.command("book", help=say("help.pack.book"))(_book)
+    group.command("source", help=say("help.pack.source"))(_source)
     app.add_typer(group, name="pack")
 
 
@@ -49,6 +51,13 @@ def _book(pack: Folder, out: Out = None) -> None:
         return
     out.write_text(page, encoding="utf-8")
     tell(say("pack.wrote", path=out))
+
+
+def _source(pack: Folder, rule: RuleId) -> None:
+    from services.risk.packs.loader import load
+    from services.risk.packs.source import written_for
+
+    show(written_for(load(pack), rule))
 
 
 def _tell(look: Callable[[], Verdict], summary: str, *, as_json: bool) -> None:

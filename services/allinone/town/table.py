@@ -21,7 +21,7 @@ from services.kernel.clock import DAY, from_us, parse_rfc3339
 from services.kernel.contracts.envelope import Envelope, raw
 from services.kernel.errors import Fault, WrongUse
 from services.risk.domain.compiled import compile_pack
-from services.risk.domain.drafts import numbers
+from services.risk.domain.features import Features
 from services.risk.domain.fold import Fold
 from services.risk.domain.looking import View
 from services.risk.domain.pack import Pack
@@ -44,7 +44,7 @@ class Memory:
     def __init__(self, pack: Pack) -> None:
         self._compiled = compile_pack(replace(pack, rules=(), passes=()))
         self._reader = Reader(self._compiled)
-        self._fold = Fold(replace(self._compiled, features=(), feature_types=frozenset()))
+        self._fold = Fold(replace(self._compiled, features=Features(), feature_types=frozenset()))
         self._homes: dict[str, Household] = {}
         self._seen: set[str] = set()
 
@@ -64,7 +64,7 @@ class Memory:
             return None
         view = View(state, now)
         view.facts = state.subjects[person].facts
-        return numbers(self._compiled, view)
+        return self._compiled.features.afresh(view)
 
 
 def columns(pack: Pack) -> list[str]:

@@ -65,11 +65,22 @@ class Trained:
             )
         ]
 
+    def levels(self, rows: Sequence[Row]) -> list[int]:
+        """Return the level of each row, from the very sums of `score`: others round otherwise."""
+        if not rows:
+            return []
+        named = [dict(zip(self._names, row, strict=True)) for row in rows]
+        found = self._model.score(self._model.raw(named))
+        return [self._level(float(each)) for each in found.probability[:, _YES]]
+
+    def _level(self, probability: float) -> int:
+        return level_of(probability, self.slot.thresholds, self.slot.cap)
+
     def _one(
         self, row: Mapping[str, float | None], probability: float, parts: list[float]
     ) -> ModelSays:
         return ModelSays(
-            level=level_of(probability, self.slot.thresholds, self.slot.cap),
+            level=self._level(probability),
             probability=probability,
             contributions=largest(list(zip(self._model.features, parts, strict=True))),
             missing=[name for name, value in row.items() if value is None and name in self._used],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from services.kernel.clock import NEVER, from_us
 from services.kernel.contracts import assessments as a
 from services.kernel.contracts import changes as c
 from services.risk.domain.change import Change
 from services.risk.domain.compiled import Compiled, CompiledRule
+from services.risk.domain.features import Row
 from services.risk.domain.looking import View
 from services.risk.domain.pack import SEPARATOR
 from services.risk.domain.state import FALSE, TRUE, UNKNOWN, Household, Subject
@@ -16,23 +17,30 @@ from services.risk.domain.state import FALSE, TRUE, UNKNOWN, Household, Subject
 _SHOWN_FACTS = 5
 
 
-class Draft(NamedTuple):
+Told = tuple[tuple[a.Reason, ...], tuple[a.Unknown, ...]]
+"""Why a subject stands where it does, and what could not be decided."""
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
     """A subject as it stands after one step, not yet scored.
 
     news: a rule changed its mind. due: when the household is looked at next through time alone. of:
-    the subject itself, which may have left the household by the time it is scored.
+    the subject itself, which may have left the household by the time it is scored. told: None while
+    only the model could make something of it; then it is explained before the household changes
+    again (`hurry`), if ever. quiet: the model was asked, and nothing came of it.
     """
 
     subject: str
     at: int
     cause: str | None
     news: bool
-    reasons: tuple[a.Reason, ...]
     ended: tuple[a.Ended, ...]
-    unknowns: tuple[a.Unknown, ...]
-    features: tuple[float | None, ...] | None
+    features: Row | None
     due: int
     of: Subject
+    told: Told | None
+    quiet: bool = False
 
 
 Message = a.Passed | a.Moved | c.Unreadable
@@ -50,20 +58,35 @@ def draft(
     news: bool,
     ended: tuple[a.Ended, ...],
 ) -> Draft | None:
-    """Return the draft of a subject, or None when there is nothing to tell or to score."""
+    """Return the draft of a subject, or None when there is nothing to tell or to score.
+
+    The model would say of the same features what it said before: it is asked again only for news.
+    """
     subject = state.subjects[name]
     view = View(state, now)
     view.facts = subject.facts
-    features = numbers(compiled, view) if scored(compiled, state, name) else None
-    if not news and features is None:
+    features = compiled.features.row(view, subject) if scored(compiled, state, name) else None
+    if not news and (features is None or features == subject.scored):
         return None
-    reasons, unknowns = explain(compiled, view, subject)
-    return Draft(name, now, cause, news, reasons, ended, unknowns, features, state.due, subject)
+    subject.scored = features
+    told = explain(compiled, view, subject) if news else None
+    made = Draft(name, now, cause, news, ended, features, state.due, subject, told)
+    if told is None:
+        state.open.append(made)
+    return made
 
 
-def numbers(compiled: Compiled, view: View) -> tuple[float | None, ...]:
-    """Return the model's features as seen from a view, in the pack's order; None is unknown."""
-    return tuple(map(_number, (read(view) for read in compiled.features)))
+def hurry(compiled: Compiled, state: Household) -> None:
+    """Explain what is not yet settled, since the household is about to change."""
+    for made in state.open:
+        made.told = made.told or _told(compiled, state, made)
+    state.open.clear()
+
+
+def _told(compiled: Compiled, state: Household, made: Draft) -> Told:
+    view = View(state, made.at)
+    view.facts = made.of.facts
+    return explain(compiled, view, made.of)
 
 
 def scored(compiled: Compiled, state: Household, name: str) -> bool:
@@ -72,9 +95,7 @@ def scored(compiled: Compiled, state: Household, name: str) -> bool:
     return bool(compiled.features) and not (slot and slot.trained and name == state.id)
 
 
-def explain(
-    compiled: Compiled, view: View, subject: Subject
-) -> tuple[tuple[a.Reason, ...], tuple[a.Unknown, ...]]:
+def explain(compiled: Compiled, view: View, subject: Subject) -> Told:
     """Return what holds a subject's level up, highest first, and what could not be decided."""
     reasons, unknowns = [], []
     for key, instance in subject.instances.items():
@@ -111,13 +132,20 @@ def settle(
 
     Drafts of one household are settled in the order in which the fold gave them.
     """
+    if made in state.open:
+        state.open.remove(made)
+    if made.quiet:
+        return None
     subject = made.of
+    if says is None:
+        subject.scored = None
     model_level = says.level if says else 0
     if not made.news and model_level == subject.model_level:
         return None
+    reasons, unknowns = made.told or _told(compiled, state, made)
     was = subject.level
     subject.model_level = model_level
-    subject.level = max([model_level, *[reason.level for reason in made.reasons]])
+    subject.level = max([model_level, *[reason.level for reason in reasons]])
     subject.touch()
     pack = compiled.pack
     return a.Assessment(
@@ -128,9 +156,9 @@ def settle(
         was=was,
         household_level=max([subject.level, *[s.level for s in state.subjects.values()]]),
         at=from_us(made.at),
-        reasons=list(made.reasons),
+        reasons=list(reasons),
         ended=list(made.ended),
-        unknowns=list(made.unknowns),
+        unknowns=list(unknowns),
         model=says,
         pack=f"{pack.name}@{pack.version}",
         cause=made.cause,
@@ -199,10 +227,6 @@ def _kind(household: str, subject: str) -> a.Kind:
 
 def _known(value: object) -> bool:
     return value is not None and not isinstance(value, tuple)
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
 
 
 def _shown(value: object) -> object:

@@ -6,9 +6,7 @@ encoding. No I/O, no clock, no randomness: the same input always gives the same 
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping, Sequence
-from operator import methodcaller
 
 from services.kernel.contracts import assessments as a
 from services.risk.domain import drafts
@@ -17,8 +15,6 @@ from services.risk.domain.compiled import Compiled
 from services.risk.domain.drafts import Output
 from services.risk.domain.state import TRUE, Fact, Household, Subject
 from services.risk.domain.step import Step, standing
-
-_order = methodcaller("order")
 
 
 class Fold:
@@ -38,7 +34,9 @@ class Fold:
         fresh = state.id not in state.subjects
         if fresh:
             state.subjects[state.id] = Subject()
-        out = self.wake(state, now - 1)
+        out = self.wake(state, now - 1) if state.due < now else []
+        if state.open:
+            drafts.hurry(self.compiled, state)
         state.now = now
         step = Step(self.compiled, state, now, cause=change.id, clock=change.clock)
         if fresh:
@@ -60,6 +58,8 @@ class Fold:
         """Run all work due at or before `until`, in order of due, each at `now = due`."""
         out: list[Output] = []
         while state.due <= until:
+            if state.open:
+                drafts.hurry(self.compiled, state)
             now = state.due
             state.now = max(state.now, now)
             step = Step(self.compiled, state, now, cause=None, clock=now)
@@ -89,10 +89,13 @@ class Fold:
         state = Household(old.id)
         for change in history:
             self.fold(state, change, max(change.received, state.now))
+            state.open.clear()  # what was drafted on the way is told to nobody
         self.wake(state, now)
+        state.open.clear()
         state.now = max(now, state.now)
         step = Step(self.compiled, state, state.now, cause=None, clock=state.now)
         for name, subject in state.subjects.items():
+            subject.scored = None  # the model was asked nothing yet
             before = old.subjects.get(name)
             if before is not None:
                 subject.level, subject.model_level = before.level, before.model_level
@@ -110,9 +113,7 @@ class Fold:
         step.state.reschedule()
         subjects = step.state.subjects
         for name, news in step.touched.items():
-            if name not in subjects or subjects[name].tied:
-                continue
-            if news or self.compiled.features:
+            if (news or self.compiled.features) and name in subjects and not subjects[name].tied:
                 ended = tuple(step.ended.get(name, ()))
                 made = drafts.draft(
                     self.compiled, step.state, name,
@@ -147,9 +148,8 @@ class Fold:
                 step.clock = min(change.clock, state.gone[change.supersedes][0])
                 state.gone[change.supersedes] = (step.clock, change.id)
             fact = Fact(change.occurred, change.received, change.id, step.clock, change.values)
-            if not _insert(subject.facts.setdefault(kind, []), fact):
+            if not subject.add(kind, fact):
                 return
-            subject.touch_facts(kind)
             step.touch(change.subject, kind, fact)
         if kind in self.compiled.feature_types:
             step.touched.setdefault(change.subject, False)
@@ -266,17 +266,3 @@ def _replaced_by(gone: Mapping[str, tuple[int, str]], fact: str) -> set[str]:
         more = {old for old, (_, new) in gone.items() if new in more} - names
         names |= more
     return names
-
-
-def _insert(facts: list[Fact], fact: Fact) -> bool:
-    """Put a fact in its place; return False when it is there already."""
-    if not facts or facts[-1].occurred < fact.occurred:
-        facts.append(fact)
-        return True
-    for known in reversed(facts):
-        if known.occurred < fact.occurred:
-            break
-        if known.id == fact.id:
-            return False
-    insort(facts, fact, key=_order)
-    return True

@@ -49,6 +49,13 @@ _occurred = attrgetter("occurred")
 _NONE: Sequence[Fact] = ()
 
 
+def until_now(view: View, known: Sequence[Fact]) -> Sequence[Fact]:
+    """Return the facts that do not lie ahead, and note when the first that does will count."""
+    end = bisect_right(known, view.now, key=_occurred)
+    view.soon(known[end].occurred)
+    return known[:end]
+
+
 class Looker:
     """Makes the closures that select facts, for one pack.
 
@@ -97,16 +104,15 @@ class Looker:
             known = (view.home if at_home else view.facts).get(kind, _NONE)
             if not known:
                 return _NONE
-            end = len(known)
             if known[-1].occurred > view.now:
-                end = bisect_right(known, view.now, key=_occurred)
-                view.soon(known[end].occurred)
+                known = until_now(view, known)
+            end = len(known)
             if within is None:
-                return known if end == len(known) else known[:end]
+                return known
             start = bisect_right(known, view.now - within, 0, end, key=_occurred)
             if leaving and start < end:
                 view.soon(known[start].occurred + within)
-            return known if end - start == len(known) else known[start:end]
+            return known[start:] if start else known
 
         return facts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -63,14 +64,14 @@ class Reader:
         )
 
     def _base(self, envelope: env.Envelope) -> Change:
-        received = envelope.received_us()
+        occurred, received = envelope.occurred_us(), envelope.received_us()
         clock = received if envelope.clockat is None else to_us(envelope.clockat)
         return Change(
             id=envelope.id,
-            type=envelope.type,
+            type=intern(envelope.type),  # a state's memory is looked up by it: one text for all
             subject=envelope.subject,
             household=envelope.partitionkey,
-            occurred=envelope.occurred_us(),
+            occurred=received if occurred == received else occurred,  # one number for both
             received=received,
             clock=clock,
         )

@@ -21,6 +21,7 @@ class Linear:
         self.name = "linear"
         self._names = [feature.name for feature in slot.features]
         self._weights = [slot.weights.get(name, 0.0) for name in self._names]
+        self._weighted = [(n, weight) for n, weight in enumerate(self._weights) if weight]
         self._intercept = slot.intercept or 0.0
         self._thresholds = slot.thresholds
         self._cap = min(slot.cap, _HIGHEST_ALONE)
@@ -29,14 +30,25 @@ class Linear:
         """Return what the model says of each row; cost: microseconds a row."""
         return [self._one(row) for row in rows]
 
+    def levels(self, rows: Sequence[tuple[float | None, ...]]) -> list[int]:
+        """Return the level of each row; cost: a microsecond a row."""
+        return [level_of(self._probability(row), self._thresholds, self._cap) for row in rows]
+
+    def _probability(self, row: tuple[float | None, ...]) -> float:
+        total = 0.0
+        for n, weight in self._weighted:
+            value = row[n]
+            if value is not None:
+                total += weight * value
+        return 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, self._intercept + total))))
+
     def _one(self, row: tuple[float | None, ...]) -> ModelSays:
         parts = [
             (name, weight * value)
             for name, weight, value in zip(self._names, self._weights, row, strict=True)
             if value is not None
         ]
-        total = self._intercept + sum(part for _, part in parts)
-        probability = 1.0 / (1.0 + math.exp(-max(-700.0, min(700.0, total))))
+        probability = self._probability(row)
         level = level_of(probability, self._thresholds, self._cap)
         missing = [name for name, value in zip(self._names, row, strict=True) if value is None]
         return ModelSays(

@@ -2,11 +2,14 @@
 
 The state is a cache: it can be rebuilt from the fact rows. It is encoded (msgpack) after every
 change, so a subject keeps the bytes of what did not change since it was last encoded: whoever
-changes facts or instances says so with `touch_facts` or `touch`.
+changes facts or instances says so with `add`, `touch_facts` or `touch`.
 """
 
 from __future__ import annotations
 
+from bisect import insort
+from operator import methodcaller
+from sys import intern
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +19,9 @@ from services.kernel.clock import NEVER
 FALSE: Final = 0
 TRUE: Final = 1
 UNKNOWN: Final = 2
+_SHORT: Final = 15
+_LONG: Final = 65_535
+_order = methodcaller("order")
 
 
 class Fact(msgspec.Struct, array_like=True, gc=False):
@@ -85,10 +91,14 @@ class Subject:
     """A person, household or place: facts by type (ordered), instances by `rule` or `rule#key`.
 
     level, model_level: as last published; level includes the model's. due: smallest of its
-    instances'.
+    instances'. Beside the bytes: scored, the features that the model was last asked about; read,
+    each feature with the instant from which on it must be read again.
     """
 
-    __slots__ = ("_facts", "_whole", "due", "facts", "instances", "level", "model_level", "tied")
+    __slots__ = (
+        "_facts", "_stale", "_whole", "due", "facts", "instances", "level", "model_level",
+        "read", "scored", "tied",
+    )  # fmt: skip
 
     def __init__(self, *, tied: bool = False) -> None:
         self.tied = tied
@@ -97,7 +107,10 @@ class Subject:
         self.level = 0
         self.model_level = 0
         self.due = NEVER
+        self.scored: tuple[float | None, ...] | None = None
+        self.read: tuple[list[float | None], list[int]] | None = None
         self._facts: dict[str, msgspec.Raw | None] = {}
+        self._stale = True
         self._whole: msgspec.Raw | None = None
 
     def touch(self) -> None:
@@ -107,8 +120,30 @@ class Subject:
     def touch_facts(self, kind: str) -> None:
         """Note that the facts of this type changed."""
         self._whole = None
+        self._stale = True
         if kind in self._facts:
             self._facts[kind] = None  # keeps its place: the bytes do not tell what came when
+
+    def add(self, kind: str, fact: Fact) -> bool:
+        """Put a fact in its place; return False when it is there already.
+
+        The newest of its type, which most are, goes to the end of the bytes too: the others need
+        not be looked at, which are in memory far away.
+        """
+        facts = self.facts.get(kind)
+        if facts is None:
+            facts = self.facts[kind] = []
+        if not facts or facts[-1].occurred < fact.occurred:
+            facts.append(fact)
+            kept = self._facts.get(kind)
+            if kept is not None:
+                self._facts[kind] = _grown(kept, len(facts), fact)
+                self._whole = None
+                return True
+        elif not _insert(facts, fact):
+            return False
+        self.touch_facts(kind)
+        return True
 
     def remember(self, memory: Subject) -> None:
         """Take over what a memory of the same subject under another name holds up."""
@@ -134,13 +169,41 @@ class Subject:
         """Return the subject's bytes, made from what changed and what is kept."""
         if self._whole is None:
             kept = self._facts
-            for kind, facts in self.facts.items():
-                if kept.get(kind) is None:
-                    kept[kind] = msgspec.Raw(_encode(facts))
+            if self._stale:
+                for kind, facts in self.facts.items():
+                    if kept.get(kind) is None:
+                        kept[kind] = msgspec.Raw(_encode(facts))
+                self._stale = False
             self._whole = msgspec.Raw(
                 _encode((self.tied, self.level, self.model_level, kept, self.instances))
             )
         return self._whole
+
+
+def _insert(facts: list[Fact], fact: Fact) -> bool:
+    """Put a fact among those of its type; return False when it is there already."""
+    for known in reversed(facts):
+        if known.occurred < fact.occurred:
+            break
+        if known.id == fact.id:
+            return False
+    insort(facts, fact, key=_order)
+    return True
+
+
+def _grown(kept: msgspec.Raw, count: int, fact: Fact) -> msgspec.Raw:
+    """Return the bytes of a list of `count` facts, of which all but the last are encoded already.
+
+    A msgpack array begins with its length: one byte up to fifteen items, three beyond.
+    """
+    head = 1 if count <= _SHORT + 1 else 3
+    if count <= _SHORT:
+        length = bytes((0x90 | count,))
+    elif count <= _LONG:
+        length = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        length, head = b"\xdd" + count.to_bytes(4, "big"), 3 if count == _LONG + 1 else 5
+    return msgspec.Raw(b"".join((length, memoryview(kept)[head:], _encode(fact))))
 
 
 class Household:
@@ -148,10 +211,11 @@ class Household:
 
     pack: name@version whose fields the facts hold. now: processing time of the last record. due:
     smallest due of all subjects. gone: ids that were retracted or replaced, before or after they
-    came: (earliest clock, id of the replacement or '').
+    came: (earliest clock, id of the replacement or ''). open: drafts not yet explained or settled
+    (no part of the bytes).
     """
 
-    __slots__ = ("due", "gone", "id", "now", "pack", "subjects")
+    __slots__ = ("due", "gone", "id", "now", "open", "pack", "subjects")
 
     def __init__(self, name: str, pack: str = "") -> None:
         self.id = name
@@ -160,6 +224,7 @@ class Household:
         self.due = NEVER
         self.subjects: dict[str, Subject] = {}
         self.gone: dict[str, tuple[int, str]] = {}
+        self.open: list[Any] = []  # Draft, which knows this module
 
     def reschedule(self) -> None:
         """Find the smallest due of the subjects anew."""
@@ -205,6 +270,7 @@ def decode(blob: bytes) -> Household:
     for name, kept in found.subjects.items():
         subject = state.subjects[name] = Subject(tied=kept.tied)
         subject.level, subject.model_level = kept.level, kept.model_level
-        subject.facts, subject.instances = kept.facts, kept.instances
+        subject.facts = {intern(kind): facts for kind, facts in kept.facts.items()}
+        subject.instances = {intern(key): instance for key, instance in kept.instances.items()}
         subject.reschedule()
     return state

@@ -50,14 +50,18 @@ class Step:
         """Note every (subject, rule) whose answer this fact of `name` may change."""
         compiled, state = self.compiled, self.state
         at_home, subject = name == state.id, state.subjects[name]
+        if kind in compiled.feature_types:
+            compiled.features.touch(state, name, kind)
         if not subject.tied:
-            wanted = "household" if at_home else "person"
-            for rule in compiled.own.get(kind, ()):
-                if rule.rule.subject == wanted:
+            for rule in (compiled.of_home if at_home else compiled.of_person).get(kind, ()):
+                if rule.expect is None:
+                    self.todo[name, rule.id] = rule
+                else:
                     self._schedule(name, rule, kind, (fact,))
-        if at_home:
-            for rule in compiled.home.get(kind, ()):
-                for member in self._members():
+        if at_home and kind in compiled.home:
+            members = self._members()
+            for rule in compiled.home[kind]:
+                for member in members:
                     self._schedule(member, rule, kind, (fact,))
         for rule in compiled.around.get(kind, ()):
             self._everyone(rule)
@@ -65,11 +69,11 @@ class Step:
             self._lift(rule, name)
 
     def _lift(self, rule: CompiledRule, name: str) -> None:
-        self.lifting.add(rule.rule.id)
+        self.lifting.add(rule.id)
         home = self.state.id
         for member in (home, *self._members()) if name == home else (home, name):
             for key in self.state.subjects[member].instances:
-                if key.partition(SEPARATOR)[0] == rule.rule.id:
+                if key.partition(SEPARATOR)[0] == rule.id:
                     self.todo[member, key] = rule
 
     def arrive(self, name: str) -> None:
@@ -81,7 +85,7 @@ class Step:
         wanted = "household" if name == self.state.id else "person"
         for rule in self.compiled.from_nothing:
             if rule.rule.subject == wanted:
-                self.todo[name, rule.rule.id] = rule
+                self.todo[name, rule.id] = rule
         if name == self.state.id:
             return
         for kind, facts in home.facts.items():
@@ -89,7 +93,9 @@ class Step:
                 self._schedule(name, rule, kind, facts)
 
     def look_around(self) -> None:
-        """Schedule every rule that looks at other members."""
+        """Schedule every rule that looks at other members, one of whom has come or gone."""
+        for subject in self.state.subjects.values():
+            subject.read = None
         for rule in self.compiled.around_any:
             self._everyone(rule)
 
@@ -107,7 +113,7 @@ class Step:
     def _schedule(self, name: str, rule: CompiledRule, kind: str, facts: Sequence[Fact]) -> None:
         expect = rule.expect
         if expect is None:
-            self.todo[name, rule.rule.id] = rule
+            self.todo[name, rule.id] = rule
             return
         keys = {key for fact in facts for key in expect.keys_of(kind, fact)}
         if kind not in (expect.armed_type, expect.by_type) or kind in rule.who_types:
@@ -115,7 +121,7 @@ class Step:
             armed = self.state.subjects[holder].facts.get(expect.armed_type, ())
             keys |= {key for fact in armed for key in expect.keys_of(expect.armed_type, fact)}
         for key in sorted(keys):
-            self.todo[name, f"{rule.rule.id}{SEPARATOR}{key}" if key else rule.rule.id] = rule
+            self.todo[name, f"{rule.id}{SEPARATOR}{key}" if key else rule.id] = rule
 
     def _everyone(self, rule: CompiledRule) -> None:
         household = rule.rule.subject == "household"
@@ -130,7 +136,7 @@ class Step:
 
     def decide(self) -> None:
         """Evaluate everything scheduled; every touched subject knows its next due afterwards."""
-        subjects, view = self.state.subjects, View(self.state, self.now)
+        subjects, touched, view = self.state.subjects, self.touched, View(self.state, self.now)
         for (name, key), known in self.todo.items():
             subject = subjects.get(name)
             if subject is None or subject.tied:
@@ -138,12 +144,14 @@ class Step:
             rule = known or self.compiled.rules.get(key.partition(SEPARATOR)[0])
             if rule is None:  # a rule of an earlier pack
                 del subject.instances[key]
-                news = True
-            else:
-                view.facts = subject.facts
-                news = self._decide_one(view, name, subject, key, rule)
-            self.touched[name] = news or self.touched.get(name, False)
-        for name in self.touched:
+                touched[name] = True
+                continue
+            view.facts = subject.facts
+            if self._decide_one(view, name, subject, key, rule):
+                touched[name] = True
+            elif name not in touched:
+                touched[name] = False
+        for name in touched:
             if name in subjects:
                 subjects[name].reschedule()
 
@@ -151,19 +159,22 @@ class Step:
         self, view: View, name: str, subject: Subject, key: str, rule: CompiledRule
     ) -> bool:
         view.changes_at, view.armed = NEVER, 0
-        truth = self._truth(view, rule, key)
-        self.armed = view.armed
+        truth = rule.decide(view) if rule.expect is None else self._truth(view, rule, key)
         instance = subject.instances.get(key)
         if instance is None:
             if truth == FALSE and view.changes_at == NEVER:
                 return False
             instance = subject.instances[key] = Instance()
-        before = (instance.changes_at, instance.falls_at)
+        changes_at, falls_at = instance.changes_at, instance.falls_at
         instance.changes_at = view.changes_at
-        news = self._turn(name, instance, key, rule, truth)
+        if truth == instance.truth and not instance.floor:  # as it was, and nothing is held up
+            news = False
+        else:
+            self.armed = view.armed
+            news = self._turn(name, instance, key, rule, truth)
         if instance.idle():
             del subject.instances[key]
-        if news or before != (instance.changes_at, instance.falls_at):
+        if news or changes_at != instance.changes_at or falls_at != instance.falls_at:
             subject.touch()
         return news
 
@@ -178,7 +189,7 @@ class Step:
         """Bring one instance from its old truth to the new one; return whether that is news."""
         before, now = instance.truth, self.now
         instance.truth = truth
-        lifted = rule.rule.id in self.lifting
+        lifted = rule.id in self.lifting
         if lifted:
             instance.earlier = None
         if truth == TRUE:
