@@ -25,6 +25,7 @@ Action = Literal[
     "override",
     "send",
     "change",
+    "key",
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -48,6 +49,7 @@ POLICY: Final[Mapping[tuple[Page, Action], frozenset[Role]]] = {
     ("case", "confirm"): _DESK,
     ("case", "escalate"): _DESK,
     ("case", "override"): _FIELD,
+    ("case", "key"): _FIELD,
     ("report", "see"): _DESK,
     ("report", "send"): _DESK,
     ("visits", "see"): frozenset[Role]({"worker", "head"}),
