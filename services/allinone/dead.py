@@ -22,7 +22,9 @@ from services.kernel.bus.dead_letters import DeadLetter, read, revive
 from services.kernel.bus.port import Bus
 from services.kernel.clock import SystemMonotonic, rfc3339
 from services.kernel.contracts.envelope import decode
+from services.kernel.contracts.protected import PHONE
 from services.kernel.contracts.records import Record, TopicPartition
+from services.kernel.contracts.registry import DUTY_CHANGED, HOUSEHOLD_CHANGED
 from services.kernel.contracts.topics import ASSESSMENTS, CHANGES, DUTY, HOUSEHOLDS, dead_letters
 from services.kernel.db.engine import Database
 from services.kernel.db.write import upsert
@@ -33,6 +35,8 @@ from services.kernel.runtime import Context, Service, Tick, run
 NAME: Final = "dead"
 TOPICS: Final = tuple(dead_letters(t.name) for t in (CHANGES, ASSESSMENTS, HOUSEHOLDS, DUTY))
 COUNT_S: Final = 5.0
+_CARDS: Final = {HOUSEHOLD_CHANGED: (PHONE,), DUTY_CHANGED: ("turns",)}
+"""What cards hold encrypted; registry publishes a whole one again at the next change."""
 TABLES: Final = MetaData()
 LETTER: Final = Table(
     "letter",
@@ -148,7 +152,7 @@ def _is_there(identity: str, topic: str, starts: Mapping[TopicPartition, int]) -
 
 def build(ctx: Context) -> Service:
     """Return the dead letters of this process's bus as a service."""
-    closed = protected_fields(ctx.settings.pack)
+    closed = {**protected_fields(ctx.settings.pack), **_CARDS}
     letters = Letters(ctx.bus, ctx.open_db(NAME, TABLES), closed)
 
     def count() -> None:
