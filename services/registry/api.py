@@ -158,7 +158,7 @@ def _closest(on: Api) -> APIRouter:
             whom = [] if found is None else [m["person"] for m in found["members"]]
             return found, whom if found is None else [found["household"], *whom]
 
-        found = on.looking(viewer, f"key holder of {name}", ask)
+        found = on.looking(viewer, "key holder", ask)
         return _alone(on, found, types.HOUSEHOLD, KEY_HOLDER)
 
     @routes.get("/people/{name}/id-number")

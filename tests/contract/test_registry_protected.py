@@ -67,7 +67,7 @@ def test_a_list_of_homes_shows_phones_on_asking_only(world: RegistryWorld) -> No
 @pytest.mark.parametrize(
     ("path", "name", "value", "what"),
     [
-        ("/households/h1/key-holder", "key_holder", HOLDER, "key holder of h1"),
+        ("/households/h1/key-holder", "key_holder", HOLDER, "key holder"),
         ("/people/p1/id-number", "id_number", ID, "ID number"),
     ],
 )
