@@ -83,8 +83,9 @@ lock: setup ## Write requirements/*.txt from pyproject.toml
 	@$(BIN)/uv pip compile pyproject.toml $(IMAGE_FLAGS) --extra ml -o requirements/kafka-postgres-ml.txt
 LOCK_FLAGS = --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
 	--no-header --no-annotate $(if $(UPGRADE),--upgrade)
-# What deploy/Dockerfile installs, and what builds the package in it.
-IMAGE_FLAGS = $(LOCK_FLAGS) -c requirements/dev.txt --group build --extra kafka --extra postgres
+# What deploy/Dockerfile installs, and what builds the package in it. Not held by `-c requirements/dev.txt`: with it uv
+# splits off an interpreter that does not exist and finds no psycopg for it. tests/ops/test_compose.py compares the pins.
+IMAGE_FLAGS = $(LOCK_FLAGS) --group build --extra kafka --extra postgres
 
 clean: ## Remove what can be made again; .venv and data stay
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

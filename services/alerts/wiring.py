@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.alerts.adapters.contacts import address_reader
 from services.alerts.adapters.topics_first import TopicsFirst
 from services.alerts.api import Api, acting_routes, reading_routes
 from services.alerts.domain.policy import Policy
@@ -42,7 +43,7 @@ def build(ctx: Context) -> Service:
     """Return the alerts service of a process.
 
     Raises:
-        WrongUse: no pack is set. Faults: its ladders are wrong.
+        WrongUse: no pack or keyring is set. Faults: its ladders are wrong.
     """
     return assemble(ctx, _sender(ctx))
 
@@ -112,7 +113,7 @@ def _deliverer(
         db=db,
         store=store,
         deliveries=Deliveries(),
-        duty=Roster(),
+        duty=Roster(address_reader(ctx.keyring())),
         policy=policy,
         sender=sender,
         clock=ctx.clock,

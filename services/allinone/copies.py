@@ -21,6 +21,7 @@ import msgspec
 
 from services.kernel.clock import Clock, rfc3339
 from services.kernel.errors import Fault, Faults, Retryable, WrongUse
+from services.kernel.protect import FILE as KEYRING
 
 NOTE: Final = "backup.json"
 """Written last: a copy without it was not finished."""
@@ -45,13 +46,15 @@ class Note(msgspec.Struct, frozen=True):
     files: dict[str, File]
 
 
-def backup(data: Path, to: Path, clock: Clock) -> Note:
+def backup(data: Path, to: Path, clock: Clock, *, keyring: bool = False) -> Note:
     """Copy a data folder to a new folder and return what it holds.
 
     Args:
         data: Of an embedded process, running or not.
         to: A folder that is not there, or empty. People stand in it, as in the data folder itself.
         clock: For the note.
+        keyring: Put the keyring in too; without it protected fields stay closed to whoever has the
+            copy, and to us when the keyring is lost.
 
     Raises:
         WrongUse: there is nothing to copy, no room, or something is there.
@@ -70,7 +73,7 @@ def backup(data: Path, to: Path, clock: Clock) -> Note:
         with _snapshots(databases) as readers:
             for path, reader in zip(databases, readers, strict=True):
                 _copy_database(reader, to / path.name)
-        for path in _others_of(data):
+        for path in _others_of(data, keyring=keyring):
             _copy_file(path, to / path.name)
         files = {path.name: _file_of(path) for path in sorted(to.iterdir())}
         note = Note(rfc3339(clock.now()), metadata.version("hearthwatch"), files)
@@ -120,11 +123,14 @@ def databases_of(data: Path) -> list[Path]:
     return sorted(data.glob("*.db"), key=lambda path: (path.name == _BUS, path.name))
 
 
-def _others_of(data: Path) -> list[Path]:
+def _others_of(data: Path, *, keyring: bool) -> list[Path]:
     return [
         path
         for path in sorted(data.iterdir())
-        if path.is_file() and path.suffix != ".db" and not path.name.endswith(_BESIDE)
+        if path.is_file()
+        and path.suffix != ".db"
+        and not path.name.endswith(_BESIDE)
+        and (keyring or path.name != KEYRING)
     ]
 
 

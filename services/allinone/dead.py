@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -16,12 +16,15 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, String, Table, select
 
+from services.intake.catalogue import protected_fields
 from services.kernel.bus.browse import browse
 from services.kernel.bus.dead_letters import DeadLetter, read, revive
 from services.kernel.bus.port import Bus
 from services.kernel.clock import SystemMonotonic, rfc3339
 from services.kernel.contracts.envelope import decode
+from services.kernel.contracts.protected import PHONE
 from services.kernel.contracts.records import Record, TopicPartition
+from services.kernel.contracts.registry import DUTY_CHANGED, HOUSEHOLD_CHANGED
 from services.kernel.contracts.topics import ASSESSMENTS, CHANGES, DUTY, HOUSEHOLDS, dead_letters
 from services.kernel.db.engine import Database
 from services.kernel.db.write import upsert
@@ -32,6 +35,8 @@ from services.kernel.runtime import Context, Service, Tick, run
 NAME: Final = "dead"
 TOPICS: Final = tuple(dead_letters(t.name) for t in (CHANGES, ASSESSMENTS, HOUSEHOLDS, DUTY))
 COUNT_S: Final = 5.0
+_CARDS: Final = {HOUSEHOLD_CHANGED: (PHONE,), DUTY_CHANGED: ("turns",)}
+"""What cards hold encrypted; registry publishes a whole one again at the next change."""
 TABLES: Final = MetaData()
 LETTER: Final = Table(
     "letter",
@@ -61,9 +66,10 @@ class Letter(NamedTuple):
 class Letters:
     """Dead letters of every topic, with what people did about them."""
 
-    def __init__(self, bus: Bus, db: Database) -> None:
+    def __init__(self, bus: Bus, db: Database, protected: Mapping[str, Sequence[str]]) -> None:
         self._bus = bus
         self._db = db
+        self._protected = protected
         with db.begin() as conn:
             TABLES.create_all(conn)
 
@@ -93,9 +99,17 @@ class Letters:
         )  # fmt: skip
 
     def fix(self, identity: str, value: bytes) -> None:
-        """Store corrected bytes; they must be a message, or nothing is stored."""
+        """Store corrected bytes; they must be a message, or nothing is stored.
+
+        What the door encrypted stays as it came: nothing here may put it on the bus in clear.
+        """
         letter = self.one(identity)
-        decode(value)
+        envelope = decode(value)
+        names = self._protected.get(envelope.type, ())
+        before = _payload(letter.dead.value or b"")
+        for name, said in _payload(value).items():
+            if name in names and said != before.get(name):
+                raise Refused(_closed(name), 422)
         self._write(letter._replace(fixed=value))
 
     def replay(self, identity: str) -> None:
@@ -138,7 +152,8 @@ def _is_there(identity: str, topic: str, starts: Mapping[TopicPartition, int]) -
 
 def build(ctx: Context) -> Service:
     """Return the dead letters of this process's bus as a service."""
-    letters = Letters(ctx.bus, ctx.open_db(NAME, TABLES))
+    closed = {**protected_fields(ctx.settings.pack), **_CARDS}
+    letters = Letters(ctx.bus, ctx.open_db(NAME, TABLES), closed)
 
     def count() -> None:
         ctx.metrics.set("hearthwatch_dead_letters", letters.waiting())
@@ -209,6 +224,25 @@ def _change(dead: DeadLetter) -> str | None:
         return decode(dead.value).id
     except InvalidMessage:
         return None
+
+
+def _payload(value: bytes) -> dict[str, Any]:
+    """Return the payload of a message, {} where there is none that can be read."""
+    try:
+        found = msgspec.json.decode(decode(value).data)
+    except (InvalidMessage, msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _closed(name: str) -> Fault:
+    return Fault(
+        where=f"data.{name}",
+        expected="the encrypted value as it came, or none",
+        found="another value",
+        remedy="leave the field out here; send its new value in at the door as a change of its own",
+        code="protected",
+    )
 
 
 def _shown(value: bytes | None) -> str | None:

@@ -16,6 +16,7 @@ from services.kernel.clock import Monotonic
 from services.kernel.contracts.topics import ASSESSMENTS, CHANGES
 from services.kernel.db import roles
 from services.kernel.errors import Fault, Refused, Retryable, WrongUse
+from services.kernel.protect import NEEDED_BY, ensure_text
 from services.kernel.runtime import App
 from services.kernel.settings import Settings, ensure_token
 
@@ -37,6 +38,7 @@ READERS: Final = (
 """Groups and what they read."""
 DATABASES: Final = "databases"
 """Folder in the data folder with each service's own database address."""
+KEYRING: Final = "HEARTHWATCH_KEYRING"
 STILL_S: Final = 120.0
 """Nothing moved for so long although something waits: it will not move by itself."""
 _LOOK_S: Final = 0.2
@@ -49,13 +51,14 @@ _UNSENT: Final = re.compile(
 class Plan:
     """Environment that all processes share, and what is each one's own.
 
-    own: by service. ports: of each process; further risk workers are risk2, risk3, ... crash: a
-    crash point for the first start of a process.
+    own: by service. keyring: text, for those that need it. ports: of each process; further risk
+    workers are risk2, risk3, ... crash: a crash point for the first start of a process.
     """
 
     common: Mapping[str, str]
     own: Mapping[str, Mapping[str, str]]
     ports: Mapping[str, int]
+    keyring: str
     crash: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -86,6 +89,8 @@ def programs(plan: Plan) -> list[Program]:
             "HEARTHWATCH_HTTP_PORT": str(port),
             **plan.own.get(service, {}),
         }
+        if service in NEEDED_BY:
+            environ[KEYRING] = plan.keyring
         once = {"HEARTHWATCH_CRASH": plan.crash[name]} if name in plan.crash else {}
         found.append(Program(name=name, module=LIVE[service], environ=environ, once=once))
     return found
@@ -202,7 +207,7 @@ def live(settings: Settings, environ: Mapping[str, str]) -> Plan:
     out = settings.data_dir / DATABASES
     databases = roles.provision_into(url, out) if url.startswith("postgresql") else {}
     common = {
-        **{k: v for k, v in environ.items() if not k.startswith("HEARTHWATCH_DB_URL")},
+        **{k: v for k, v in environ.items() if not k.startswith(("HEARTHWATCH_DB_URL", KEYRING))},
         "HEARTHWATCH_DATA_DIR": str(settings.data_dir),
         "HEARTHWATCH_PACK": str(settings.pack),
         "HEARTHWATCH_TOKEN": ensure_token(settings),
@@ -211,4 +216,5 @@ def live(settings: Settings, environ: Mapping[str, str]) -> Plan:
         common=common,
         own={service: {"HEARTHWATCH_DB_URL": own} for service, own in databases.items()},
         ports={name: settings.http_port + n for n, name in enumerate(LIVE, 1)},
+        keyring=ensure_text(settings),
     )

@@ -28,6 +28,7 @@ Action = Literal[
     "change",
     "open",
     "end",
+    "key",
 ]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -51,6 +52,7 @@ POLICY: Final[Mapping[tuple[Page, Action], frozenset[Role]]] = {
     ("case", "confirm"): _DESK,
     ("case", "escalate"): _DESK,
     ("case", "override"): _FIELD,
+    ("case", "key"): _FIELD,
     ("report", "see"): _DESK,
     ("report", "send"): _DESK,
     ("visits", "see"): frozenset[Role]({"worker", "head"}),

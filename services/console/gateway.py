@@ -235,6 +235,12 @@ class Gateway:
         found: Json = await self.get("registry", f"/v1/people/{_segment(name)}", by=by, why=why)
         return found
 
+    async def key_holder(self, name: str, by: str) -> Json:
+        """Return who keeps the key of a household; the look is logged as such."""
+        path = f"/v1/households/{_segment(name)}/key-holder"
+        found: Json = await self.get("registry", path, by=by)
+        return found
+
     async def staff(self) -> list[Json]:
         """Return staff by area."""
         heard = await self.last("registry", "/v1/staff", {"limit": 1000})

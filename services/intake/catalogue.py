@@ -23,6 +23,7 @@ from services.intake.domain.types import (
     retraction,
 )
 from services.kernel.contracts.changes import CONTROL
+from services.kernel.contracts.protected import BUILT_IN
 from services.kernel.contracts.registry_types import REGISTRY_TYPES, SOURCE_NAME
 from services.kernel.errors import Fault
 from services.kernel.yamlfile import Node, folder, parse, read, refuse
@@ -31,7 +32,9 @@ RED: Final = 3
 _HEADER: Final = (
     "name", "version", "zone", "scheme", "own_sources", "calendars", "unreadable", "description",
 )  # fmt: skip
-_FIELD: Final = ("type", "unit", "min", "max", "values", "required", "max_length", "of", "title")
+_FIELD: Final = (
+    "type", "unit", "min", "max", "values", "required", "max_length", "of", "title", "protected",
+)  # fmt: skip
 _LOWERING: Final = frozenset({"examples", "lifted_by", "by", "title", "why", "action", "guidance"})
 """Parts of a rule whose event types can only lower a level, or are no event types at all."""
 
@@ -66,6 +69,13 @@ def load(root: Path) -> Catalogue:
         types=types,
         digest=_digest(root),
     )
+
+
+def protected_fields(root: Path | None) -> dict[str, tuple[str, ...]]:
+    """Return the names of protected fields by event type; of the built-in ones without a pack."""
+    if root is None:
+        return dict(BUILT_IN)
+    return {kind.name: kind.protected for kind in load(root).types.values() if kind.protected}
 
 
 Declared = tuple[str, Subject, tuple[Field, ...], int, dict[str, str]]
@@ -119,6 +129,9 @@ def _field(name: str, node: Node) -> Field:
     high = got["max"].number() if "max" in got else None
     if low is not None and high is not None and low > high:
         node.fail("min at most max", "correct the bounds", f"min {low:g} above max {high:g}")
+    protected = "protected" in got and got["protected"].boolean()
+    if protected and kind != "text":
+        node.fail("a text, where a field is protected", "make it a text", f"a field of kind {kind}")
     return Field(
         name=name,
         kind=next(known for known in KINDS if known == kind),
@@ -129,6 +142,7 @@ def _field(name: str, node: Node) -> Field:
         max_length=got["max_length"].integer(1, TEXT_LIMIT) if "max_length" in got else TEXT_LIMIT,
         values=values,
         of=next(known for known in KINDS if known == of),
+        protected=protected,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from services.intake.domain.fields import Field
 from services.intake.domain.rows import Kept, Tally
 from services.intake.domain.types import Catalogue
+from services.intake.handlers.covering import Cover
 from services.intake.handlers.mending import current_item
 from services.intake.handlers.refusals import fields_of
 from services.intake.storage import reading
@@ -20,6 +21,7 @@ from services.kernel.clock import rfc3339
 from services.kernel.contracts.envelope import HEADERS
 from services.kernel.contracts.records import Outgoing
 from services.kernel.contracts.topics import CHANGES
+from services.kernel.protect import Unreadable
 
 IdKind = Literal["published", "accepted", "parked"]
 _KINDS: Final[dict[IdKind, tuple[str, ...]]] = {
@@ -87,16 +89,21 @@ def kept_list(
     return [(row.seq, summary(found[row.id])) for row in rows]
 
 
-def kept_one(conn: Connection, identity: str) -> dict[str, Any] | None:
-    """Return a kept item whole: original, corrected form, every fault."""
+def kept_one(conn: Connection, identity: str, cover: Cover) -> dict[str, Any] | None:
+    """Return a kept item whole: original, corrected form, every fault; what cannot be read said."""
     kept = reading.kept(conn, [identity]).get(identity)
     if kept is None:
         return None
+    content: dict[str, Any] = {"original": None, "item": None}
+    try:
+        clear = cover.opened(kept)
+        content = {"original": fields_of(clear.original), "item": current_item(clear)}
+    except Unreadable as exc:
+        content["unreadable"] = str(exc)
     return {
         **summary(kept),
         "faults": kept.faults,
-        "original": fields_of(kept.original),
-        "item": current_item(kept),
+        **content,
         "fixed": kept.fixed is not None,
         "change": kept.change,
     }

@@ -62,7 +62,7 @@ def build(ctx: Context) -> Intake:
     """Return the door as a service.
 
     Raises:
-        WrongUse: no pack is set, or the topic has another partition count.
+        WrongUse: no pack or keyring is set, or the topic has another partition count.
         Faults: the pack's catalogue is wrong.
     """
     catalogue = _catalogue(ctx)
@@ -76,6 +76,7 @@ def build(ctx: Context) -> Intake:
         store,
         catalogue,
         ctx.clock,
+        ctx.keyring(),
         replay=ctx.settings.replay,
         meter=Metered(ctx.metrics, ctx.monotonic),
     )

@@ -20,7 +20,7 @@ from services.kernel.errors import Fault, Faults, WrongUse
 
 PREFIX: Final = "HEARTHWATCH_"
 SERVICES: Final = ("intake", "registry", "risk", "alerts", "console")
-_SECRETS: Final = ("token", "db_url")
+_SECRETS: Final = ("token", "db_url", "keyring")
 _TYPO: Final = 0.85
 _URL: Final = r"^(|https?://[^\s/]\S*)$"
 
@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     )
     token: SecretStr = Field(
         SecretStr(""), description="16 characters or more, the bearer token of the HTTP APIs"
+    )
+    keyring: SecretStr = Field(
+        SecretStr(""),
+        description="keys, <id>:<base64url of 64 bytes> each, for fields that are kept encrypted",
     )
     pack: Path | None = Field(None, description="the folder of the pack that decides")
     model: Path | None = Field(

@@ -14,11 +14,15 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from services.kernel.clock import Clock, parse_rfc3339, rfc3339
+from services.kernel.contracts import registry_types as types
+from services.kernel.contracts.protected import ID_NUMBER, KEY_HOLDER, PHONE
 from services.kernel.db.engine import Database
 from services.kernel.errors import Fault, InvalidMessage, Refused
 from services.kernel.http import page, read_cursor
 from services.kernel.http.paging import page_cursor
+from services.kernel.protect import Keyring
 from services.registry import views
+from services.registry.revealing import contacted, one_field, profiled
 from services.registry.storage.audit import findings
 from services.registry.storage.looked import Look, log, looks
 
@@ -56,6 +60,7 @@ class Api:
     clock: Clock
     zone: tzinfo
     intake_url: str
+    keyring: Keyring
 
     def looking(
         self,
@@ -76,17 +81,23 @@ class Api:
                 log(conn, Look(viewer, said, subjects), self.clock.now())
         return found
 
+    def shown(self, found: dict[str, Any] | None, kind: str) -> dict[str, Any] | None:
+        """Return a household or person with the phone opened and nothing else."""
+        return None if found is None else profiled(found, kind, (PHONE,), self.keyring)
+
 
 def add_routes(api: FastAPI, on: Api) -> FastAPI:
     """Add the book's routes to an API."""
+    api.include_router(_households(on))
     api.include_router(_people(on))
+    api.include_router(_closest(on))
     api.include_router(_places(on))
     api.include_router(_checks(on))
     api.include_router(_edits(on))
     return api
 
 
-def _people(on: Api) -> APIRouter:
+def _households(on: Api) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["people"])
 
     @routes.get("/households")
@@ -94,15 +105,21 @@ def _people(on: Api) -> APIRouter:
         area: str | None = None,
         grid: str | None = None,
         name: Names = None,
+        show: Literal["phone"] | None = None,
         cursor: Cursor = None,
         limit: Limit = 100,
         called: Called = "",
     ) -> Response:
-        """List households in order of name, without their members; only those named, if any are."""
+        """List households in order of name, without their members; only those named, if any are.
+
+        Their phones are shown with `show=phone` only, for a search by number.
+        """
         which = views.Which(area, grid, tuple(name or ()), unquote(called).replace("\x00", ""))
         with on.db.read() as conn:
             found = views.households(conn, which, _after(cursor), limit + 1)
-        return _paged(found, limit, "household")
+        fields = () if show is None else (PHONE,)
+        shown = [profiled(row, types.HOUSEHOLD, fields, on.keyring) for row in found]
+        return _paged(shown, limit, "household")
 
     @routes.get("/households/{name}")
     def household(name: str, viewer: Viewer = UNNAMED, why: Why = "") -> Response:
@@ -112,7 +129,14 @@ def _people(on: Api) -> APIRouter:
             found = views.household(conn, views.became(conn, name) or name)
             return found, [] if found is None else [m["person"] for m in found["members"]]
 
-        return _one(on.looking(viewer, f"household {name}", ask, why), "a household")
+        found = on.looking(viewer, f"household {name}", ask, why)
+        return _one(on.shown(found, types.HOUSEHOLD), "a household")
+
+    return routes
+
+
+def _people(on: Api) -> APIRouter:
+    routes = APIRouter(prefix="/v1", tags=["people"])
 
     @routes.get("/people")
     def people(
@@ -127,7 +151,9 @@ def _people(on: Api) -> APIRouter:
             found = views.people(conn, household, _after(cursor), limit + 1)
             return found, [row["person"] for row in found[:limit]]
 
-        return _paged(on.looking(viewer, "list of people", ask), limit, "person")
+        found = on.looking(viewer, "list of people", ask)
+        shown = [profiled(row, types.PERSON, (PHONE,), on.keyring) for row in found]
+        return _paged(shown, limit, "person")
 
     @routes.get("/people/{name}")
     def person(name: str, viewer: Viewer = UNNAMED, why: Why = "") -> Response:
@@ -137,7 +163,36 @@ def _people(on: Api) -> APIRouter:
             found = views.person(conn, views.became(conn, name) or name)
             return found, [] if found is None else [found["person"]]
 
-        return _one(on.looking(viewer, "person", ask, why), "a person")
+        return _one(on.shown(on.looking(viewer, "person", ask, why), types.PERSON), "a person")
+
+    return routes
+
+
+def _closest(on: Api) -> APIRouter:
+    """Return the routes of what is kept closest: one field at a time, each look logged as such."""
+    routes = APIRouter(prefix="/v1", tags=["people"])
+
+    @routes.get("/households/{name}/key-holder")
+    def key_holder(name: str, viewer: Viewer = UNNAMED) -> Response:
+        """Show who keeps the key of a home; for an open emergency, which the console sees to."""
+
+        def ask(conn: Connection) -> tuple[Any, list[str]]:
+            found = views.household(conn, views.became(conn, name) or name)
+            whom = [] if found is None else [m["person"] for m in found["members"]]
+            return found, whom if found is None else [found["household"], *whom]
+
+        found = on.looking(viewer, "key holder", ask)
+        return _alone(on, found, types.HOUSEHOLD, KEY_HOLDER)
+
+    @routes.get("/people/{name}/id-number")
+    def id_number(name: str, viewer: Viewer = UNNAMED) -> Response:
+        """Show a person's ID number."""
+
+        def ask(conn: Connection) -> tuple[Any, list[str]]:
+            found = views.person(conn, views.became(conn, name) or name)
+            return found, [] if found is None else [found["person"]]
+
+        return _alone(on, on.looking(viewer, "ID number", ask), types.PERSON, ID_NUMBER)
 
     return routes
 
@@ -158,13 +213,16 @@ def _places(on: Api) -> APIRouter:
         with on.db.read() as conn:
             found = views.staff(conn, area, (after[0], after[1]), limit + 1)
         items, following = page(found, limit, lambda row: (row["area"], row["staff"]))
-        return _json({"items": items, "next": following})
+        shown = [contacted(row, types.STAFF, on.keyring) for row in items]
+        return _json({"items": shown, "next": following})
 
     @routes.get("/duty")
     def duty(role: str | None = None, area: str | None = None, at: str | None = None) -> Response:
         """List turns of duty; with `at`, only those that hold then."""
         with on.db.read() as conn:
-            return _json({"items": views.duty(conn, role, area, _instant(at)), "next": None})
+            found = views.duty(conn, role, area, _instant(at))
+        shown = [contacted(row, types.DUTY, on.keyring) for row in found]
+        return _json({"items": shown, "next": None})
 
     return routes
 
@@ -241,6 +299,11 @@ def _one(found: dict[str, Any] | None, what: str) -> Response:
                       "look it up in the list", "not_found")  # fmt: skip
         raise Refused(fault, status=404)
     return _json(found)
+
+
+def _alone(on: Api, found: dict[str, Any] | None, kind: str, name: str) -> Response:
+    whose = None if found is None else one_field(found, kind, name, on.keyring)
+    return _one(whose, "a household" if kind == types.HOUSEHOLD else "a person")
 
 
 def _after(cursor: str | None) -> str:

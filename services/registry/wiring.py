@@ -26,9 +26,10 @@ def build(ctx: Context) -> Service:
     """Return the book as a service.
 
     Raises:
-        WrongUse: a topic has another partition count. Faults: the pack's zone is wrong.
+        WrongUse: a topic has another partition count, or no keyring is set. Faults: the pack's
+            zone is wrong.
     """
-    zone = _zone(ctx)
+    zone, keyring = _zone(ctx), ctx.keyring()
     db = ctx.open_db(NAME, TABLES)
     db.migrate("services.registry.migrations")
     partitions = ctx.settings.partitions
@@ -53,7 +54,13 @@ def build(ctx: Context) -> Service:
     api = make_app(
         service=NAME, title="Hearthwatch registry", ready=[], metrics=ctx.metrics, token=ctx.token
     )
-    on = Api(db=db, clock=ctx.clock, zone=zone, intake_url=ctx.urls.get("intake", ""))
+    on = Api(
+        db=db,
+        clock=ctx.clock,
+        zone=zone,
+        intake_url=ctx.urls.get("intake", ""),
+        keyring=keyring,
+    )
     return Service(
         name=NAME, api=add_routes(api, on), workers=[worker], relays=[Relay(db, OUTBOX, ctx.bus)]
     )

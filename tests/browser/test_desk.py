@@ -72,6 +72,21 @@ def test_the_second_to_acknowledge_is_told_who_was_first(place: Town, browser: B
     expect(pages["zhao"].locator(".tag").first).to_have_text("已确认")
 
 
+def test_who_keeps_the_key_is_shown_on_pressing_and_gone_with_the_next_act(
+    place: Town, browser: Browser
+) -> None:
+    alert = place.harmed(place.home())
+    page = place.open(browser, "wang", f"/cases/{alert}")
+    expect(page.get_by_text("邻居老周")).to_have_count(0)
+    page.get_by_role("button", name="看钥匙在谁那里").click()
+    expect(page.get_by_text("邻居老周")).to_be_visible()
+    assert axe(page) == []
+    page.locator('form[data-deed="acknowledge"] button').click()
+    expect(page.locator(".tag").first).to_have_text("已确认")
+    expect(page.get_by_text("邻居老周")).to_have_count(0)
+    assert page.url.endswith(f"/cases/{alert}")
+
+
 def test_a_phoned_report_takes_half_a_minute_by_keys_alone_and_its_alert_is_linked(
     place: Town, browser: Browser
 ) -> None:

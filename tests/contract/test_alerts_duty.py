@@ -22,6 +22,7 @@ from services.kernel.contracts.registry import (
     OnDuty,
 )
 from services.kernel.contracts.topics import DUTY, HOUSEHOLDS
+from tests.support.keys import KEYRING, OTHER
 from tests.support.scenario import START, World, world
 
 
@@ -192,3 +193,25 @@ def test_a_card_deleted_behind_our_back_is_named(w: World, table: str) -> None:
     assert [f["table"] for f in w.get("/v1/audit")["findings"]] == [table]
     with db.engine.begin() as conn:
         conn.execute(update(cards).values(area=row["area"]))
+
+
+def test_an_encrypted_contact_is_opened_for_the_message_and_kept_nowhere(w: World) -> None:
+    own = KEYRING.seal(b"000-1", "registry.duty", "contact")
+    entrys = KEYRING.seal(b"000-2", "registry.staff", "contact")
+    roster(w, "duty", "", turn("wang", 0, contact=own), turn("li", 0, contact=entrys))
+    w.sender.answers["000-1"] = [Result("permanent", "refused")]
+    w.raise_alert("p1", "R2", level=2)
+    w.turn()
+    assert reached(w) == ["000-1", "000-2"]
+    assert w.get("/v1/deliveries")["items"][0]["contact"] == "li"
+    db = w.context.open_db("alerts", TABLES)
+    with db.read() as conn:
+        rows = [tuple(row) for table in TABLES.sorted_tables for row in conn.execute(select(table))]
+    assert "000-" not in str(rows)
+    assert "enc:v1:" in str(rows)
+
+
+def test_whose_contact_has_no_key_is_told_under_their_own_name(w: World) -> None:
+    roster(w, "duty", "", turn("wang", 0, contact=OTHER.seal(b"1", "registry.duty", "contact")))
+    w.raise_alert("p1", "R2", level=2)
+    assert reached(w) == ["wang"]

@@ -16,6 +16,7 @@ from services.kernel.contracts.registry import DutyCard, HouseholdCard
 from services.kernel.contracts.topics import DUTY, HOUSEHOLDS
 from services.registry import handlers
 from tests.support.intake_world import item, ref
+from tests.support.keys import KEYRING
 from tests.support.registry_world import RegistryWorld, registry_world_on
 
 
@@ -185,7 +186,8 @@ class TestHouseholds:
         )
         found = card(world, "h1")
         assert found is not None
-        assert (found.name, found.address, found.grid, found.phone) == ("Li", "Lane 3", "g1", "1")
+        assert (found.name, found.address, found.grid) == ("Li", "Lane 3", "g1")
+        assert KEYRING.open(str(found.phone), "registry.household", "phone") == b"1"
         [member] = found.members
         assert (member.person, member.name, member.kind) == ("p1", "Li Mei", "child")
         first = world.published(HOUSEHOLDS.name)["h1"]
@@ -237,7 +239,8 @@ class TestAreasAndDuty:
         found = world.published(DUTY.name)["duty:v1"]
         assert found is not None
         [published] = msgspec.json.decode(found.data, type=DutyCard).turns
-        assert (published.staff, published.name, published.contact) == ("s1", "Zhao", "c1")
+        assert (published.staff, published.name) == ("s1", "Zhao")
+        assert KEYRING.open(str(published.contact), "registry.staff", "contact") == b"c1"
 
     def test_a_turn_taken_back_leaves_a_tombstone(self, world: RegistryWorld) -> None:
         start = {"from": "2026-11-01T00:00:00Z"}

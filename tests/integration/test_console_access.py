@@ -32,6 +32,7 @@ EXPECTED: Final = {
     ("case", "close"): ("POST /cases/{red}/close", "duty head"),
     ("case", "escalate"): ("POST /cases/{red}/escalate", "duty head"),
     ("case", "override"): ("POST /cases/{red}/override", "duty head worker"),
+    ("case", "key"): ("POST /cases/{red}/key-holder", "duty head worker"),
     ("report", "see"): ("GET /report", "duty head"),
     ("report", "send"): ("POST /report", "duty head"),
     ("visits", "see"): ("GET /visits", "worker head"),

@@ -67,6 +67,22 @@ def test_a_copy_is_for_its_owner_alone(copy: Path) -> None:
     assert {path.suffix for path in copy.iterdir()} == {".db", ".json", ""}
 
 
+def test_the_keyring_is_in_a_copy_on_asking_only_and_its_absence_is_told(
+    w: ConsoleWorld, copy: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (data / "keyring").exists()
+    assert not (copy / "keyring").exists()
+    assert run(["--lang", "en", "backup", str(tmp_path / "a"), "--data", str(data)]) == 0
+    assert "The keyring is not in the copy" in capsys.readouterr().out
+    assert run(["--lang", "en", "restore", str(tmp_path / "a"), "--data", str(tmp_path / "d")]) == 0
+    assert "no keyring in the copy" in capsys.readouterr().out
+    with_it = ["backup", str(tmp_path / "b"), "--data", str(data), "--with-keyring"]
+    assert run(["--lang", "en", *with_it]) == 0
+    assert "not in the copy" not in capsys.readouterr().out
+    assert (tmp_path / "b" / "keyring").read_bytes() == (data / "keyring").read_bytes()
+    assert w.console.db.name == "sqlite"
+
+
 def test_databases_and_bus_are_of_one_instant(w: ConsoleWorld, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

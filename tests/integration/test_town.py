@@ -30,6 +30,7 @@ from services.intake.domain.item import Refused
 from services.kernel.clock import HOUR, MINUTE, parse_rfc3339
 from services.risk.adapters.trained import load_trained
 from services.risk.packs.loader import load as load_pack
+from tests.support.keys import KEYRING
 
 PACK = Path(__file__).parents[2] / "packs" / "cn-town"
 EPOCH = date(1970, 1, 1).toordinal()
@@ -129,7 +130,7 @@ def test_everything_is_marked_synthetic(sent: list[tuple[int, dict[str, Any]]]) 
 
 def test_the_door_refuses_nothing(sent: list[tuple[int, dict[str, Any]]]) -> None:
     catalogue = load(PACK)
-    looked = (check(msgspec.json.encode(item), catalogue, replay=True) for _, item in sent)
+    looked = (check(msgspec.json.encode(item), catalogue, KEYRING, replay=True) for _, item in sent)
     assert [each.faults for each in looked if isinstance(each, Refused)] == []
 
 

@@ -13,15 +13,19 @@ from typing import Any, Final
 import jsonschema
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from services.allinone.deployed import LIVE
 from services.allinone.processes import free_ports
 from services.kernel.clock import SystemMonotonic
 from services.kernel.contracts.topics import CATALOGUE as TOPICS
 from services.kernel.db.roles import SERVICES as ROLES
+from services.kernel.errors import WrongUse
 from services.kernel.http.edge import OPEN
+from services.kernel.protect import NEEDED_BY, keyring_of
 from services.kernel.settings import PREFIX, Settings, load
 from tests.arch.tree import ROOT, files
+from tests.support import keys
 
 COMPOSE: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))
 SERVICES: Final[dict[str, dict[str, Any]]] = COMPOSE["services"]
@@ -34,7 +38,10 @@ EXAMPLE: Final = dict(
     if line and not line.startswith("#")
 )
 DOCKERFILE: Final = (ROOT / "deploy" / "Dockerfile").read_text("utf-8")
-SECRETS: Final = ("HEARTHWATCH_TOKEN", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
+SECRETS: Final = (
+    "HEARTHWATCH_TOKEN", "HEARTHWATCH_KEYRING", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD",
+)  # fmt: skip
+KEYS: Final = "HEARTHWATCH_KEYRING"
 TEXT: Final = {"type": "string"}
 TEXTS: Final = {"type": "array", "items": TEXT, "minItems": 1}
 SPAN: Final = {"type": "string", "pattern": r"^\d+(s|m)$"}
@@ -90,7 +97,7 @@ SCHEMA: Final = {
 
 def environment_of(name: str) -> dict[str, str]:
     """Return a service's variables as compose would fill them in from the example."""
-    given = EXAMPLE | dict.fromkeys(SECRETS, "a-secret-of-its-own")
+    given = EXAMPLE | dict.fromkeys(SECRETS, "a-secret-of-its-own") | {KEYS: keys.TEXT}
 
     def fill(found: re.Match[str]) -> str:
         value = given.get(found[1], "")
@@ -158,6 +165,17 @@ def test_variables_are_settings_and_hold_what_settings_take(name: str, tmp_path:
         each: f"http://{each}:{port}" for each, port in PORTS.items() if each != "dead"
     } | {"console": "http://127.0.0.1:8606"}
     assert settings.risk_engine == ("faust" if name == "risk-stream" else "plain")
+
+
+def test_those_who_need_the_keyring_have_it_and_no_others(tmp_path: Path) -> None:
+    assert {name for name in HOSTED if KEYS in environment_of(name)} == set(NEEDED_BY)
+    for name in NEEDED_BY:
+        given = {k: v for k, v in environment_of(name).items() if not k.endswith("_FILE")}
+        settings = load(given, data_dir=tmp_path)
+        assert keyring_of(settings).ids == keys.KEYRING.ids
+        with pytest.raises(WrongUse, match="HEARTHWATCH_KEYRING: found nothing"):
+            keyring_of(settings.model_copy(update={"keyring": SecretStr("")}))
+    assert not list(tmp_path.iterdir())
 
 
 def test_ports_and_scrape_targets_are_those_of_the_settings() -> None:

@@ -101,6 +101,20 @@ def test_a_mistyped_operator_is_told_with_its_place_and_the_nearest_name(
     assert f"{written!r} (did you mean {nearest}" in told[0].found
 
 
+PROTECTED = [
+    {"exists": {"type": "registry.person", "where": {"eq": [".phone", "1"]}}},
+    {"eq": [{"latest": "registry.person.id_number"}, "1"]},
+    {"eq": ["profile.phone", "1"]},
+]
+
+
+@pytest.mark.parametrize("when", PROTECTED, ids=["where", "latest", "profile"])
+def test_a_rule_cannot_read_what_is_encrypted(write: Write, when: dict[str, Any]) -> None:
+    told = [fault for fault in faults(write(rule(when=when))) if "protected" in fault.found]
+    assert len(told) >= 1
+    assert told[0].remedy == "leave it out: it comes encrypted"
+
+
 def test_a_mistyped_operand_is_told_with_the_nearest_name(write: Write) -> None:
     told = faults(write(rule(when={"ge": [{"次数数": "health.vitals", "within": "1d"}, 2]})))
     assert len(told) == 1

@@ -358,7 +358,14 @@ def small_targets(page: Page, least: int = 40) -> list[str]:
 def _entries(
     home: str, name: str, area: str, grid: str, address: str, person: str, born: str
 ) -> list[dict[str, Any]]:
-    entry = {"name": name, "area": area, "grid": grid, "address": address, "phone": "13900000001"}
+    entry = {
+        "name": name,
+        "area": area,
+        "grid": grid,
+        "address": address,
+        "phone": "13900000001",
+        "key_holder": "邻居老周",
+    }
     who = {"household": home, "name": person, "birth_date": born, "relation": "head"}
     return [
         {"type": "registry.household", "household": home, "data": entry},

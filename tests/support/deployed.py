@@ -28,6 +28,7 @@ from services.allinone.replay.run import Plan, Unwatched, begun_on, feed, replay
 from services.allinone.replay.target import target
 from services.intake.mapping import load as load_map
 from services.kernel.clock import SystemMonotonic
+from tests.support import keys
 from tests.support.replay import EXAMPLES, FILES, write_csv
 
 ROOT: Final = Path(__file__).parents[2]
@@ -124,6 +125,7 @@ class Live:
             },
             own=own or {},
             ports=self.ports,
+            keyring=keys.TEXT,
         )
         folder.mkdir(parents=True, exist_ok=True)
         self.programs = {p.name: p for p in deployed.programs(plan) if p.name in only}

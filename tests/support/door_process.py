@@ -15,13 +15,14 @@ from services.intake.storage import TABLES, SqlStore
 from services.kernel.clock import SystemClock
 from services.kernel.db.engine import Database
 from tests.support.intake_world import item
+from tests.support.keys import KEYRING
 
 
 def main(folder: Path, first: int, last: int) -> None:
     """Take the batch and print one status per item."""
     db = Database(f"sqlite:///{folder / 'intake.db'}", TABLES)
     db.migrate("services.intake.migrations")
-    door = Door(SqlStore(db), load(folder / "pack"), SystemClock())
+    door = Door(SqlStore(db), load(folder / "pack"), SystemClock(), KEYRING)
     answers = door.accept([item(str(n), time="2026-01-01T00:00:00Z") for n in range(first, last)])
     sys.stdout.write(" ".join(answer.status for answer in answers))
     db.close()

@@ -24,6 +24,7 @@ from services.intake.storage.tables import LEDGER, OUTBOX
 from services.kernel.clock import MINUTE, VirtualClock, parse_rfc3339, rfc3339
 from services.kernel.contracts.envelope import Envelope, decode
 from services.kernel.db.engine import Database
+from tests.support.keys import KEYRING
 from tests.support.stores import postgres_schema
 
 START: Final = parse_rfc3339("2026-11-01T00:00:00Z")
@@ -199,7 +200,7 @@ def intake_world(
             store=store,
             catalogue=catalogue,
             clock=clock,
-            door=Door(store, catalogue, clock, replay=replay),
+            door=Door(store, catalogue, clock, KEYRING, replay=replay),
             marker=Marker(store, clock, partitions),
         )
     finally:

@@ -24,6 +24,7 @@ from services.kernel.settings import load
 from services.registry import wiring as registry
 from services.registry.handlers import Keeper
 from services.registry.storage import TABLES, SqlStore
+from tests.support import keys
 from tests.support.intake_world import START, write_pack
 
 TOKEN = "a token for the tests"
@@ -148,6 +149,7 @@ def registry_world(folder: Path, url: str = "sqlite") -> Iterator[RegistryWorld]
         db_url=url,
         pack=write_pack(folder / "pack"),
         token=TOKEN,
+        keyring=keys.TEXT,
         partitions=3,
     )
     clock = VirtualClock(START)

@@ -35,6 +35,7 @@ from services.kernel.contracts.records import Outgoing
 from services.kernel.contracts.topics import ASSESSMENTS
 from services.kernel.runtime import App, Context, Service, open_app
 from services.kernel.settings import load
+from tests.support import keys
 
 TOKEN: Final = "a-token-of-tests-only"
 START: Final = 1_767_225_600 * SECOND  # 2026-01-01T00:00:00Z
@@ -131,6 +132,7 @@ class World:
                 "data_dir": folder / "data",
                 "pack": pack or write_pack(folder / "pack"),
                 "token": TOKEN,
+                "keyring": keys.TEXT,
                 "partitions": partitions,
                 "alerts_drive": drive,
                 **(settings or {}),

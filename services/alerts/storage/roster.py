@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -84,7 +84,10 @@ def _put(
 
 
 class Roster:
-    """The `Duty` port over the table `roster`."""
+    """The `Duty` port over the table `roster`; `address` opens contacts, which are kept closed."""
+
+    def __init__(self, address: Callable[[str], str | None] = lambda contact: contact) -> None:
+        self._address = address
 
     def contacts(self, conn: Connection, role: str, area: str, now: int) -> list[Contact] | None:
         """See `Duty`. Duty of the very area comes first; another area's is better than nobody."""
@@ -98,7 +101,9 @@ class Roster:
         found: dict[str, Contact] = {}
         for body in bodies:
             for turn in _now(body, now):
-                found.setdefault(turn.staff, Contact(turn.staff, turn.contact or turn.staff))
+                if turn.staff not in found:
+                    address = self._address(turn.contact) if turn.contact else None
+                    found[turn.staff] = Contact(turn.staff, address or turn.staff)
         return list(found.values())
 
     def without_duty(self, conn: Connection, roles: Collection[str], now: int) -> int:

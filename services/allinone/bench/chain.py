@@ -25,6 +25,8 @@ from services.kernel.bus.prefixed import PrefixedBus
 from services.kernel.clock import Monotonic, SystemMonotonic
 from services.kernel.db import roles
 from services.kernel.errors import Fault, Retryable, WrongUse
+from services.kernel.protect import ensure_text
+from services.kernel.settings import load
 
 ROOT: Final = Path(__file__).parents[3]
 PARTITIONS: Final = 8
@@ -162,6 +164,7 @@ def started(
             },
             own={service: {"HEARTHWATCH_DB_URL": url} for service, url in databases.items()},
             ports=ports,
+            keyring=ensure_text(load({}, data_dir=folder)),
         )
         log = stack.enter_context((folder / LOG).open("a", encoding="utf-8"))
         apis = stack.enter_context(Apis(Remote(deployed.addresses(ports), token)))

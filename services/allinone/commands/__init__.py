@@ -9,6 +9,7 @@ from services.allinone.commands import (
     demo,
     dlq,
     doctor,
+    keys,
     model,
     pack,
     replay,
@@ -21,6 +22,6 @@ from services.allinone.commands import (
 
 ALL = (
     replay.add, doctor.add, why.add, dlq.add, pack.add, take_in.add, up.add, model.add, bench.add,
-    demo.add, console.add, copies.add, town.add, version.add,
+    demo.add, console.add, copies.add, keys.add, town.add, version.add,
 )  # fmt: skip
 """What puts each subcommand into the command, in the order of the help."""

@@ -20,13 +20,18 @@ def add(app: typer.Typer) -> None:
 def _backup(
     to: Annotated[Path, typer.Argument(metavar="FOLDER", help=say("backup.to"))],
     data: Annotated[Path | None, typer.Option(metavar="DIR", help=say("option.data"))] = None,
+    keyring: Annotated[bool, typer.Option("--with-keyring", help=say("backup.keyring"))] = False,  # noqa: FBT002
 ) -> None:
     from services.allinone.copies import backup
     from services.kernel.clock import SystemClock
+    from services.kernel.protect import FILE
 
-    note = backup(_data(data), to, SystemClock())
+    folder = _data(data)
+    note = backup(folder, to, SystemClock(), keyring=keyring)
     size = sum(file.bytes for file in note.files.values()) // 1000
     show(say("backup.done", folder=to, files=len(note.files), size=size, at=note.made_at))
+    if FILE not in note.files:
+        show(say("backup.without", file=folder / FILE))
 
 
 def _restore(
@@ -34,10 +39,13 @@ def _restore(
     data: Annotated[Path | None, typer.Option(metavar="DIR", help=say("option.data"))] = None,
 ) -> None:
     from services.allinone.copies import restore
+    from services.kernel.protect import FILE
 
     to = _data(data)
     note = restore(source, to)
     show(say("restore.done", folder=to, files=len(note.files), at=note.made_at))
+    if FILE not in note.files:
+        show(say("restore.without", file=to / FILE))
 
 
 def _data(data: Path | None) -> Path:

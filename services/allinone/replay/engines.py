@@ -30,6 +30,7 @@ from services.kernel.bus.port import Bus
 from services.kernel.clock import Monotonic, SystemClock, SystemMonotonic, VirtualClock, rfc3339
 from services.kernel.db import roles
 from services.kernel.errors import Fault, Refused, Retryable, WrongUse
+from services.kernel.protect import ensure_text
 from services.kernel.runtime import App, open_app
 from services.kernel.runtime.opening import open_bus
 from services.kernel.settings import Settings, ensure_token
@@ -198,6 +199,7 @@ def _each(
         common=_environment(settings, token, engines.risk),
         own={service: {"HEARTHWATCH_DB_URL": url} for service, url in databases.items()},
         ports=dict(zip(wanted, free_ports(len(wanted)), strict=True)),
+        keyring=ensure_text(settings),
         crash=engines.crash,
     )
     with (

@@ -14,6 +14,7 @@ from services.kernel.clock import HOUR, SECOND, rfc3339
 TOWNSHIP: Final = "990000001"
 """No province has the number 99."""
 PHONE: Final = "000-0000-{:05d}"
+KEY_HOLDER: Final = "测试-钥匙在隔壁邻居处（合成）"
 """No Chinese number begins so."""
 _NO_BIRTH: Final = 0.012
 _NO_GRID: Final = 0.015
@@ -142,6 +143,8 @@ def entries(plan: Plan, number: int, household: Household) -> Iterator[Fact]:
         "phone": PHONE.format(number % 100_000),
         "categories": found,
     }
+    if any(person.alone for person in household.members):
+        said["key_holder"] = KEY_HOLDER
     if not chance(pick, _NO_GRID):
         said["grid"] = grid
     yield Fact(at, "registry.household", said, household=household.id)

@@ -12,6 +12,7 @@ from services.console.closing import awaited, proposed
 from services.console.gateway import Json
 from services.console.pages import facts, steps
 from services.console.pages.acts import ATTEMPTS, OUTCOMES, OVERRIDE, REASONS
+from services.console.pages.keys import add_key_routes, may_look, unreadable
 from services.console.pages.queue import area_names
 from services.console.web.render import of, span
 from services.console.web.visit import Console, Visit, guard
@@ -36,45 +37,56 @@ def case_routes(console: Console) -> APIRouter:
     async def case(
         identity: str, visit: Annotated[Visit, Depends(guard(console, "case", "see"))]
     ) -> Response:
-        alert = await visit.need_alert(identity, look=True)
-        now = console.clock.now()
-        home = await visit.attempt(household(visit, alert["household"]), None)
-        rules = await visit.attempt(visit.gateway.rules(), {})
-        said = await visit.attempt(visit.gateway.assessment(alert["subject"]), None)
-        areas = await visit.attempt(visit.gateway.areas(), [])
-        staff = await visit.attempt(visit.gateway.staff(), [])
-        types = await visit.attempt(visit.gateway.types(), {"types": []})
-        titles = {each["type"]: of(each["title"], visit.language) for each in types["types"]}
-        asked = awaited(rules.get(alert["rule"]), types["types"])
-        return visit.page(
-            "case.html",
-            alert=alert,
-            home=home,
-            people=await people(visit, home, visit.why(alert["household"])),
-            reasons=reasons(alert, said, rules, visit.language),
-            **await _told(visit, alert, said, staff),
-            said=said,
-            rules=rules,
-            model=model(said, await visit.attempt(visit.gateway.features(), {}), visit.language),
-            names=area_names(areas),
-            staff=staff,
-            staff_names={each["staff"]: each["name"] or each["staff"] for each in staff},
-            asked=asked,
-            result=proposed(alert, asked),
-            can=possible(visit, alert) | {"override": raisable(visit, alert, types)},
-            override_reasons=REASONS,
-            read_as=lambda name: read_as(name, titles, visit.language),
-            read_value=lambda name, value: read_value(name, value, visit.language),
-            lacking=lambda names: say(visit.language, "list.and").join(
-                read_as(name, titles, visit.language) for name in names
-            ),
-            outcomes=OUTCOMES,
-            attempts=ATTEMPTS,
-            red=alert["level"] >= TWO_PERSON_LEVEL,
-            new_key=lambda: uuid7(now),
-        )
+        return await _page(visit, await visit.need_alert(identity, look=True))
 
+    add_key_routes(routes, console, _page)
     return routes
+
+
+async def _page(
+    visit: Visit, alert: Json, *, status: int = 200, key: Json | None = None
+) -> Response:
+    """Return the page of a case; `key` is what is told of who keeps the key, once asked for."""
+    now = visit.console.clock.now()
+    home = await visit.attempt(household(visit, alert["household"]), None)
+    rules = await visit.attempt(visit.gateway.rules(), {})
+    said = await visit.attempt(visit.gateway.assessment(alert["subject"]), None)
+    areas = await visit.attempt(visit.gateway.areas(), [])
+    staff = await visit.attempt(visit.gateway.staff(), [])
+    types = await visit.attempt(visit.gateway.types(), {"types": []})
+    titles = {each["type"]: of(each["title"], visit.language) for each in types["types"]}
+    asked = awaited(rules.get(alert["rule"]), types["types"])
+    return visit.page(
+        "case.html",
+        status,
+        alert=alert,
+        key=key,
+        home=home,
+        people=await people(visit, home, visit.why(alert["household"])),
+        reasons=reasons(alert, said, rules, visit.language),
+        **await _told(visit, alert, said, staff),
+        said=said,
+        rules=rules,
+        model=model(said, await visit.attempt(visit.gateway.features(), {}), visit.language),
+        names=area_names(areas),
+        staff=staff,
+        staff_names={each["staff"]: each["name"] or each["staff"] for each in staff},
+        asked=asked,
+        result=proposed(alert, asked),
+        can=possible(visit, alert)
+        | {"override": raisable(visit, alert, types), "key": may_look(visit, alert)},
+        override_reasons=REASONS,
+        read_as=lambda name: read_as(name, titles, visit.language),
+        read_value=lambda name, value: read_value(name, value, visit.language),
+        lacking=lambda names: say(visit.language, "list.and").join(
+            read_as(name, titles, visit.language) for name in names
+        ),
+        outcomes=OUTCOMES,
+        attempts=ATTEMPTS,
+        red=alert["level"] >= TWO_PERSON_LEVEL,
+        new_key=lambda: uuid7(now),
+        unreadable=lambda why: unreadable(why, visit.language),
+    )
 
 
 async def _told(visit: Visit, alert: Json, said: Json | None, staff: list[Json]) -> dict[str, Any]:
@@ -116,7 +128,9 @@ async def people(visit: Visit, home: Json | None, why: str) -> list[Json]:
         relation = next(
             (m["relation"] for m in reversed(person.get("memberships") or ()) if m["relation"]), ""
         )
-        found.append({**member, "relation": relation, "profile": person.get("profile") or {}})
+        closed = person.get("unreadable") or {}
+        profile = person.get("profile") or {}
+        found.append({**member, "relation": relation, "profile": profile, "unreadable": closed})
     return found
 
 

@@ -165,7 +165,7 @@ async def _found(visit: Visit) -> list[Json]:
     found: list[Json] = []
     cursor: str | None = None
     for _ in range(_MOST_PAGES):
-        query = {"cursor": cursor, "limit": _PAGE, **(spot.query if spot else {})}
+        query = {"cursor": cursor, "limit": _PAGE, "show": "phone", **(spot.query if spot else {})}
         heard = await visit.attempt(
             visit.gateway.get("registry", "/v1/households", query), {"items": [], "next": None}
         )

@@ -12,11 +12,13 @@ from services.console import fieldwork
 from services.console.gateway import Json
 from services.console.pages import facts, steps
 from services.console.pages.acts import ATTEMPTS, OUTCOMES
+from services.console.pages.keys import unreadable
 from services.console.pages.queue import area_names
 from services.console.pages.sending import DONE_BEFORE, SaidOtherwise, send_once
 from services.console.web.visit import UNPLACED, Console, Visit, guard, wants_page
 from services.console.words import say
 from services.kernel.clock import from_us
+from services.kernel.contracts.protected import PHONE
 from services.kernel.errors import Fault, Refused
 from services.kernel.http.problems import problem
 from services.kernel.ids import uuid7
@@ -292,6 +294,13 @@ async def _wrong(visit: Visit, alert: Json, lacking: list[str]) -> Response:
     return problem(422, Fault("form", "every marked field", told, "fill it in", "field"))
 
 
+def _number(who: str | None, row: Json, language: str) -> Json:
+    """Return whose number it is and the number, or why it cannot be read."""
+    shown: Json = {"who": who or "", "phone": (row.get("profile") or {}).get(PHONE)}
+    why = row.get("unreadable", {}).get(PHONE)
+    return shown if why is None else {**shown, "told": unreadable(why, language)}
+
+
 # -- the telephone ------------------------------------------------------------------------------
 
 
@@ -299,12 +308,10 @@ async def _numbers(visit: Visit, alert: Json) -> Response:
     """Return whom to call, for the page that asked; the look is logged, no number is in a URL."""
     why = visit.why(alert["household"])
     home = await visit.gateway.household(alert["household"], visit.user.staff, why)
-    found = [{"who": home["name"] or "", "phone": (home["profile"] or {}).get("phone")}]
+    found = [_number(home["name"], home, visit.language)]
     for member in home["members"]:
         ask = visit.gateway.person(member["person"], visit.user.staff, why)
-        person = await visit.attempt(ask, {})
-        phone = (person.get("profile") or {}).get("phone")
-        found.append({"who": member["name"] or "", "phone": phone})
-    numbers = [each for each in found if each["phone"]]
+        found.append(_number(member["name"], await visit.attempt(ask, {}), visit.language))
+    numbers = [each for each in found if each["phone"] or each.get("told")]
     headers = {"cache-control": "no-store"}
     return Response(msgspec.json.encode(numbers), headers=headers, media_type="application/json")

@@ -17,7 +17,8 @@ async function numbers(button) {
   }
 }
 
-function line({ who, phone }) {
+function line({ who, phone, told }) {
+  if (!phone) return text(`${who} ${told}`);
   const link = document.createElement("a");
   link.className = "button big";
   link.href = `tel:${phone.replace(/[^\d+]/g, "")}`;

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from services.intake import views
 from services.intake.domain.types import Catalogue
+from services.intake.handlers.covering import Cover
 from services.intake.storage.audit import findings
 from services.kernel.db.engine import Database
 from services.kernel.errors import Fault, Refused
@@ -19,15 +20,15 @@ Limit = Annotated[int, Query(ge=1, le=10_000, description="items on a page")]
 Cursor = Annotated[str | None, Query(description="`next` of the page before")]
 
 
-def reading_routes(db: Database, catalogue: Catalogue) -> APIRouter:
+def reading_routes(db: Database, catalogue: Catalogue, cover: Cover) -> APIRouter:
     """Return the routes that change nothing."""
     routes = APIRouter(prefix="/v1")
-    routes.include_router(_of_items(db))
+    routes.include_router(_of_items(db, cover))
     routes.include_router(_of_checks(db, catalogue))
     return routes
 
 
-def _of_items(db: Database) -> APIRouter:
+def _of_items(db: Database, cover: Cover) -> APIRouter:
     routes = APIRouter(tags=["reading"])
 
     @routes.get("/changes/{identity}")
@@ -57,7 +58,7 @@ def _of_items(db: Database) -> APIRouter:
     def kept_one(identity: str) -> Response:
         """Show one refused item with its original and every fault."""
         with db.read() as conn:
-            found = views.kept_one(conn, identity)
+            found = views.kept_one(conn, identity, cover)
         if found is None:
             raise not_found("a kept item", "an id under which nothing is kept")
         return json(found)

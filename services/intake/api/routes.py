@@ -61,7 +61,7 @@ def make_api(api: FastAPI, door: Door, marker: Marker, store: SqlStore) -> FastA
     api.include_router(_taking(door))
     api.include_router(_mending(door, store))
     api.include_router(_running(door, marker, store))
-    api.include_router(reading_routes(store.db, door.catalogue))
+    api.include_router(reading_routes(store.db, door.catalogue, door.cover))
     return api
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from services.kernel.contracts.protected import PREFIX, is_sealed
 from services.kernel.errors import Fault
 from services.kernel.yamlfile import nearest
 
@@ -37,6 +38,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
     low, high: inclusive bounds of a number. max_length: characters of a text (of each text in a
     list, which holds at most 1,000). values: words of an enum. of: kind of a list's items.
+    protected: a text that leaves the door encrypted only.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     max_length: int = TEXT_LIMIT
     values: tuple[str, ...] = ()
     of: Kind = "text"
+    protected: bool = False
 
 
 Payload = msgspec.json.Decoder[msgspec.Struct]
@@ -225,7 +228,7 @@ def _list_faults(field: Field, where: str, value: object) -> list[Fault]:
 
 def _text_faults(field: Field, where: str, value: object) -> list[Fault]:
     if isinstance(value, str) and len(value) <= field.max_length:
-        return []
+        return [_sealed_fault(where)] if field.protected and is_sealed(value) else []
     if id_as_number(value):
         return [
             _fault(
@@ -239,6 +242,16 @@ def _text_faults(field: Field, where: str, value: object) -> list[Fault]:
     return [
         _fault(where, expectation(field), shape(value), 'write it in quotes: "..."', "not_text")
     ]
+
+
+def _sealed_fault(where: str) -> Fault:
+    return _fault(
+        where,
+        f"a text in clear, which does not begin with {PREFIX}",
+        "one that was encrypted before",
+        "send what it says; the door encrypts it",
+        "already_encrypted",
+    )
 
 
 def _number_faults(field: Field, kind: Kind, where: str, value: object) -> list[Fault]:

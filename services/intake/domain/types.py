@@ -21,7 +21,10 @@ HOUSED: Final = frozenset({registry.PERSON, registry.JOINED})
 
 
 class EventType(msgspec.Struct, frozen=True):
-    """One type of fact. `max_ahead` in microseconds; `red` when a level-3 rule mentions it."""
+    """One type of fact. `max_ahead` in microseconds; `red` when a level-3 rule mentions it.
+
+    protected: names of the fields that leave the door encrypted only.
+    """
 
     name: str
     subject: Subject
@@ -30,6 +33,7 @@ class EventType(msgspec.Struct, frozen=True):
     max_ahead: int = MAX_AHEAD
     red: bool = False
     title: dict[str, str] = {}
+    protected: tuple[str, ...] = ()
 
 
 class Catalogue(msgspec.Struct, frozen=True):
@@ -67,7 +71,8 @@ def event_type(
 ) -> EventType:
     """Return an event type with its check compiled."""
     compiled = compile_payload(name, fields)
-    return EventType(name, subject, fields, compiled, max_ahead, red, title or {})
+    protected = tuple(field.name for field in fields if field.protected)
+    return EventType(name, subject, fields, compiled, max_ahead, red, title or {}, protected)
 
 
 def retraction() -> EventType:

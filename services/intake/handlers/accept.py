@@ -11,8 +11,10 @@ import msgspec
 from services.intake.domain.check import check
 from services.intake.domain.clocks import clock_start
 from services.intake.domain.fields import instant_of
+from services.intake.domain.guarding import Guard
 from services.intake.domain.item import Broken, Checked, Item, Refused, change_id
 from services.intake.domain.types import Catalogue
+from services.intake.handlers.covering import Cover
 from services.intake.handlers.facts import Taking
 from services.intake.handlers.refusals import (
     CONFLICT,
@@ -47,12 +49,15 @@ class Door:
         store: Store,
         catalogue: Catalogue,
         clock: Clock,
+        guard: Guard,
         *,
         replay: bool = False,
         meter: Meter | None = None,
     ) -> None:
         self.catalogue = catalogue
         self.replay = replay
+        self.guard = guard
+        self.cover = Cover(guard, stable=replay)
         self._store = store
         self._clock = clock
         self._meter = meter
@@ -78,21 +83,22 @@ class Door:
         started = self._meter.start() if self._meter is not None else 0.0
         originals = [_bytes(sent) for sent in batch]
         looked = [self._look(sent, raw) for sent, raw in zip(batch, originals, strict=True)]
-        digest = _digest(originals) if idempotency_key is not None else ""
+        body = _digest(originals) if idempotency_key is not None else b""
         with self._store.unit() as unit:
             if idempotency_key is not None:
                 stored = unit.answered(idempotency_key)
                 if stored is not None:
-                    return _again(stored, digest)
+                    return _again(stored, (self.cover.request(body), body.hex()))
             clocks = unit.clocks()
             received = self._receipt(clocks, received_at)
-            session = Session(unit, self.catalogue)
+            session = Session(unit, self.catalogue, self.cover)
             taken = _Batch(session, received)
             answers = list(taken.run(looked))
             session.close()
             unit.set_clocks(Clocks(max(taken.latest, clocks.received), clocks.marked))
             if idempotency_key is not None:
-                unit.answer(idempotency_key, Answered(digest, _encode(answers)), received)
+                answered = Answered(self.cover.request(body), _encode(answers))
+                unit.answer(idempotency_key, answered, received)
             crashpoint("intake.accept.before_commit")
         crashpoint("intake.accept.after_commit")
         if self._meter is not None:
@@ -107,7 +113,7 @@ class Door:
 
     def _look(self, sent: Sent, original: bytes) -> Checked | Refused:
         if not isinstance(sent, Broken):
-            return check(original, self.catalogue, replay=self.replay)
+            return check(original, self.catalogue, self.guard, replay=self.replay)
         named = sent.source and sent.sourceid
         return Refused(
             original,
@@ -158,7 +164,7 @@ class _Batch:
         item = checked.item
         received = self._stamp(item.receivedat)
         known = self._session.known.get(checked.id)
-        if known is not None and known.content is not None and known.content != checked.content:
+        if known is not None and known.content is not None and not _same(known.content, checked):
             refused = conflict(checked.original, checked.id, item.source, item.origin)
             answer = self._refusals.refuse(refused, received)
             return Answer(CONFLICT, checked.id, answer.kept, answer.fault)
@@ -255,15 +261,20 @@ def _bytes(sent: Sent) -> bytes:
     return bytes(sent)
 
 
-def _digest(originals: list[bytes]) -> str:
+def _same(content: bytes, checked: Checked) -> bool:
+    return content in (checked.content, checked.older)
+
+
+def _digest(originals: list[bytes]) -> bytes:
     digest = blake2b(digest_size=16)
     for original in originals:
         digest.update(len(original).to_bytes(8, "big") + original)
-    return digest.hexdigest()
+    return digest.digest()
 
 
-def _again(stored: Answered, digest: str) -> list[Answer]:
-    if stored.digest != digest:
+def _again(stored: Answered, digests: tuple[str, str]) -> list[Answer]:
+    """Return the stored answers; `digests` of this request, as it is kept now and once was."""
+    if stored.digest not in digests:
         raise CommandRefused(
             Fault(
                 where="Idempotency-Key",

@@ -16,6 +16,7 @@ from services.intake.ports import Store
 from services.kernel.clock import rfc3339
 from services.kernel.errors import Fault, Faults
 from services.kernel.errors import Refused as CommandRefused
+from services.kernel.protect import Unreadable
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -31,17 +32,19 @@ def fix(store: Store, door: Door, kept_id: str, body: dict[str, Any]) -> dict[st
             set to null is left out.
 
     Raises:
-        Refused: nothing is kept under the id (404), or it was repaired already (409).
+        Refused: nothing is kept under the id (404), or it was repaired already or cannot be read
+            (409).
         Faults: the correction is not a good item either; nothing was stored.
     """
     with store.unit() as unit:
         kept = _open(unit.kept([kept_id]).get(kept_id))
-        item = _merged(kept, body["set"]) if set(body) == {"set"} else dict(body)
+        parts = set(body) == {"set"}
+        item = _merged(_clear(kept, door), body["set"]) if parts else dict(body)
         item.pop("repairs", None)
-        found = check(_encode(item), door.catalogue, replay=door.replay)
+        found = check(_encode(item), door.catalogue, door.guard, replay=door.replay)
         if isinstance(found, Refused):
             raise Faults(f"correction of kept item {kept_id}", found.faults)
-        kept.fixed = _encode(item)
+        kept.fixed = door.cover.covered(kept_id, "fixed", _encode(item))
         unit.keep([kept])
     return item
 
@@ -52,7 +55,8 @@ def replay(store: Store, door: Door, kept_id: str) -> Answer:
     Repeating it changes nothing: an item that was repaired already answers `duplicate`.
 
     Raises:
-        Refused: nothing is kept under the id (404), or it is no item yet and must be fixed (409).
+        Refused: nothing is kept under the id (404), or it is no item yet and must be fixed, or
+            cannot be read (409).
     """
     with store.unit() as unit:
         kept = unit.kept([kept_id]).get(kept_id)
@@ -60,7 +64,7 @@ def replay(store: Store, door: Door, kept_id: str) -> Answer:
         raise _unknown()
     if kept.repaired_by is not None:
         return Answer(DUPLICATE, kept.repaired_by)
-    item = current_item(kept)
+    item = current_item(_clear(kept, door))
     if item is None:
         raise CommandRefused(
             Fault(
@@ -80,7 +84,10 @@ def replay(store: Store, door: Door, kept_id: str) -> Answer:
 
 
 def current_item(kept: Kept) -> dict[str, Any] | None:
-    """Return the item as it stands: corrected, else as sent, else as far as a file gave it."""
+    """Return the item as it stands: corrected, else as sent, else as far as a file gave it.
+
+    `kept` is opened (`Cover.opened`).
+    """
     for form in (kept.fixed, kept.draft, kept.original):
         if form is None:
             continue
@@ -91,6 +98,21 @@ def current_item(kept: Kept) -> dict[str, Any] | None:
         if isinstance(found, dict):
             return found
     return None
+
+
+def _clear(kept: Kept, door: Door) -> Kept:
+    try:
+        return door.cover.opened(kept)
+    except Unreadable as exc:
+        raise CommandRefused(
+            Fault(
+                where=f"kept item {kept.id}",
+                expected="the key that it was encrypted with",
+                found=str(exc),
+                remedy="put the key into the keyring, or send the whole item anew",
+                code="unreadable",
+            )
+        ) from exc
 
 
 def _open(kept: Kept | None) -> Kept:

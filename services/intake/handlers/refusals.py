@@ -6,7 +6,6 @@ A kept item that could have been a cry for help is reported on the one-hour cloc
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -45,8 +44,10 @@ class Refusals:
         fault = _told(refused)
         if refused.repairs is not None and self.find(refused.repairs) is not None:
             return Answer("rejected", kept=refused.repairs, fault=fault)
-        identity = kept_id(refused)
+        cover = self._session.cover
+        identity = cover.kept_id(refused)
         if self.find(identity) is None:
+            draft = refused.draft
             faults = [msgspec.to_builtins(each) for each in refused.faults]
             self._keep(
                 Kept(
@@ -58,9 +59,9 @@ class Refusals:
                     code=fault.code,
                     fault=msgspec.to_builtins(fault),
                     faults=faults,
-                    original=refused.original,
+                    original=cover.covered(identity, "original", refused.original),
                     origin=refused.origin,
-                    draft=refused.draft,
+                    draft=None if draft is None else cover.covered(identity, "draft", draft),
                 ),
                 refused,
                 received,
@@ -123,12 +124,6 @@ class Refusals:
             ),
             cause=kept.id,
         )
-
-
-def kept_id(refused: Refused) -> str:
-    """Return the id under which a refused item is kept."""
-    digest = blake2b(refused.original, digest_size=16).hexdigest()
-    return derived("kept", digest, refused.origin or "")
 
 
 def receipt_of(refused: Refused, default: int) -> int:

@@ -11,6 +11,7 @@ import msgspec
 from services.intake.domain.names import Killed, Name
 from services.intake.domain.rows import Entry, Kept, Tally
 from services.intake.domain.types import Catalogue
+from services.intake.handlers.covering import Cover
 from services.intake.ports import Killer, Known, Unit
 from services.kernel.clock import to_us
 from services.kernel.contracts.changes import RETRACTED, Retracted
@@ -25,9 +26,10 @@ SOURCE: Final = "intake"
 class Session:
     """Caches what the batch refers to, and collects its effect until `flush` and `close`."""
 
-    def __init__(self, unit: Unit, catalogue: Catalogue) -> None:
+    def __init__(self, unit: Unit, catalogue: Catalogue, cover: Cover) -> None:
         self.unit = unit
         self.catalogue = catalogue
+        self.cover = cover
         self.known: dict[str, Known] = {}
         self.killers: dict[str, list[Killer]] = {}
         self.kept: dict[str, Kept] = {}

@@ -7,7 +7,9 @@ A pack may not define one of these types again.
 Where a fact's household is meant (`registry.person`, `member.joined`) it is the change's own
 `household`, or the field of that name. `registry.area`, `registry.staff` and `registry.duty` are
 keyed by the area they are about: their subject is a place. `registry.merged` says that two names
-mean one person, or one household.
+mean one person, or one household. `key_holder` says where the key of the home is, or who keeps it.
+
+What is `protected` leaves the door encrypted only (services/kernel/contracts/protected.py).
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ REGISTRY_TYPES: Final = """
     address:     {type: text, max_length: 500}
     area:        {type: text, max_length: 50}
     grid:        {type: text, max_length: 50}
-    phone:       {type: text, max_length: 50}
+    phone:       {type: text, max_length: 50, protected: true}
+    key_holder:  {type: text, max_length: 200, protected: true}
     categories:  {type: list, of: text, max_length: 50}
     housing:     {type: text, max_length: 50}
     closed_on:   {type: date}
@@ -57,7 +60,8 @@ REGISTRY_TYPES: Final = """
     categories:  {type: list, of: text, max_length: 50}
     disability_grade: {type: integer, min: 1, max: 4}
     school:      {type: text, max_length: 200}
-    phone:       {type: text, max_length: 50}
+    id_number:   {type: text, max_length: 50, protected: true}
+    phone:       {type: text, max_length: 50, protected: true}
     died_on:     {type: date}
 - type: registry.tie
   subject: person
@@ -82,7 +86,7 @@ REGISTRY_TYPES: Final = """
     staff:       {type: text, max_length: 200, required: true}
     name:        {type: text, max_length: 200}
     roles:       {type: list, of: text, max_length: 50}
-    contact:     {type: text, max_length: 200}
+    contact:     {type: text, max_length: 200, protected: true}
     from:        {type: date}
     to:          {type: date}
 - type: registry.duty
@@ -92,7 +96,7 @@ REGISTRY_TYPES: Final = """
   fields:
     role:        {type: text, max_length: 50, required: true}
     staff:       {type: text, max_length: 200, required: true}
-    contact:     {type: text, max_length: 200}
+    contact:     {type: text, max_length: 200, protected: true}
     from:        {type: time, required: true}
     to:          {type: time}
 - type: registry.merged

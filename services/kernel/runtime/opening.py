@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from services.kernel.db.engine import Database
 from services.kernel.db.roles import schema_of
 from services.kernel.errors import Fault, WrongUse
 from services.kernel.metrics import Metrics
+from services.kernel.protect import keyring_of
 from services.kernel.runtime.app import App
 from services.kernel.runtime.guard import Guard
 from services.kernel.runtime.server import Server
@@ -79,6 +81,7 @@ def open_app(
             open_db=databases.open,
             urls=_urls(settings, server, embedded=embedded),
             token=ensure_token(settings),
+            keyring=partial(keyring_of, settings),
         )
         services = _build(builds, context)
         for service in services:

@@ -15,6 +15,7 @@ from services.kernel.bus.port import Bus
 from services.kernel.clock import Clock, Monotonic
 from services.kernel.db.engine import Database
 from services.kernel.metrics import Metrics
+from services.kernel.protect import Keyring
 from services.kernel.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Context:
     open_db: opens the database of the named service and has the runtime close it at the end.
     urls: base addresses of the services' APIs, without a slash at the end.
     token: bearer token of all of them.
+    keyring: returns the keys of protected fields; WrongUse when a deployed process has none.
     """
 
     data_dir: Path
@@ -36,6 +38,7 @@ class Context:
     open_db: Callable[[str, MetaData], Database]
     urls: Mapping[str, str]
     token: str
+    keyring: Callable[[], Keyring]
 
 
 class WorkerLike(Protocol):

@@ -17,7 +17,10 @@ SEPARATOR = "#"
 
 @dataclass(frozen=True)
 class FieldType:
-    """One field of an event type; bounds in the field's unit, None where there are none."""
+    """One field of an event type; bounds in the field's unit, None where there are none.
+
+    protected: comes encrypted, so that no rule can read it.
+    """
 
     kind: Literal["integer", "number", "boolean", "text", "enum", "date", "time", "list"]
     required: bool = False
@@ -25,6 +28,7 @@ class FieldType:
     low: float | None = None
     high: float | None = None
     values: tuple[str, ...] = ()
+    protected: bool = False
 
 
 @dataclass(frozen=True)

@@ -357,6 +357,7 @@ class Language:
                 f"{field!r}{nearest(field, self._events[known].fields)}",
             )
             known = ""
+        self._need_open(body, known, field)
         return self._windowed(node, known), field
 
     def _numeric(self, node: Node, body: Node, subject: str) -> tuple[t.Select, str]:
@@ -397,6 +398,8 @@ class Language:
                 f"profile.{name}{nearest(name, names)}",
             )
             return t.Const("", "text")
+        for event in chosen:
+            self._need_open(node, event.type, name)
         sources = tuple((t.Select(e.type), name) for e in sorted(chosen, key=lambda e: e.type))
         return t.Latest(sources, _KINDS[chosen[0].fields[name].kind], skip_null=True)
 
@@ -409,7 +412,14 @@ class Language:
                 "correct the field",
                 f"{name!r}{nearest(name, self._events[kind].fields)}",
             )
+        self._need_open(node, kind, name)
         return t.FieldOf(kind, name, _KINDS[field.kind] if field else "text")
+
+    def _need_open(self, node: Node, kind: str, field: str) -> None:
+        known = self._type_of(kind, field)
+        if known is not None and known.protected:
+            node.fail("a field that rules may read", "leave it out: it comes encrypted",
+                      f"the protected {field!r}")  # fmt: skip
 
     def _type_of(self, kind: str, field: str) -> FieldType | None:
         event = self._events.get(kind)

@@ -141,8 +141,10 @@ def _event(node: Node) -> EventType:
 
 def _field(node: Node) -> FieldType:
     got = node.map(
-        ("type", "required", "unit", "min", "max", "values", "of", "max_length", "title"), ("type",)
-    )
+        ("type", "required", "unit", "min", "max", "values", "of", "max_length", "title",
+         "protected"),
+        ("type",),
+    )  # fmt: skip
     kind = got["type"].choice(_FIELD_KINDS) if "type" in got else "text"
     values = tuple(n.text() for n in got["values"].items()) if "values" in got else ()
     if kind == "enum" and not values:
@@ -154,6 +156,7 @@ def _field(node: Node) -> FieldType:
         low=got["min"].number() if "min" in got else None,
         high=got["max"].number() if "max" in got else None,
         values=values,
+        protected=got["protected"].boolean() if "protected" in got else False,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,3 +102,21 @@ def test_the_language_may_stand_anywhere(
 )
 def test_chinese_is_first(environ: dict[str, str], language: str) -> None:
     assert words.language_of(environ) == language
+
+
+def test_keys_are_made_and_listed_and_never_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "kept" / "keyring"
+    for _ in range(2):
+        assert cli.run(["keys", "new", "--file", str(file)]) == 0
+    assert cli.run(["keys", "list", "--data", str(file.parent)]) == 0
+    assert cli.run(["keys", "list", "--file", str(file), "--json"]) == 0
+    told = capsys.readouterr()
+    listed = json.loads(told.out[told.out.index("{") :])
+    text = file.read_text("utf-8")
+    new, old = (line.split(":") for line in text.splitlines() if line[:1] != "#")
+    assert listed == {"file": str(file), "encrypts": new[0], "keys": [new[0], old[0]]}
+    assert f"{old[0]}  解密" in told.out
+    assert not [key for _, key in (new, old) if key in told.out + told.err]
+    assert cli.run(["keys", "list", "--data", str(tmp_path)]) == 2

@@ -18,6 +18,7 @@ from services.intake.domain.check import check
 from services.intake.domain.item import Checked
 from services.intake.domain.types import Catalogue
 from services.kernel.clock import HOUR, SECOND, rfc3339
+from tests.support.keys import KEYRING
 
 NOW = 1_790_000_000 * SECOND
 NOBODY = {"person_seen": "nobody", "reason": "away", "mode": "home", "next_visit_on": "2030-01-31"}
@@ -44,7 +45,7 @@ def types(catalogue: Catalogue) -> list[dict[str, Any]]:
 
 
 def taken(item: dict[str, Any], catalogue: Catalogue) -> Checked:
-    found = check(json.dumps(item).encode(), catalogue, replay=False)
+    found = check(json.dumps(item).encode(), catalogue, KEYRING, replay=False)
     assert isinstance(found, Checked), found
     return found
 

@@ -16,6 +16,7 @@ from services.intake.domain.item import Checked, Refused
 from services.intake.domain.types import Catalogue, event_type, retraction
 from services.kernel.contracts.changes import RETRACTED
 from services.kernel.errors import Fault
+from tests.support.keys import KEYRING
 
 VITALS = event_type(
     "health.vitals",
@@ -51,13 +52,13 @@ def sent(**fields: Any) -> bytes:
 
 
 def good(**fields: Any) -> Checked:
-    found = check(sent(**fields), CATALOGUE, replay=False)
+    found = check(sent(**fields), CATALOGUE, KEYRING, replay=False)
     assert isinstance(found, Checked), found
     return found
 
 
 def faults(original: bytes, *, replay: bool = False) -> list[Fault]:
-    found = check(original, CATALOGUE, replay=replay)
+    found = check(original, CATALOGUE, KEYRING, replay=replay)
     assert isinstance(found, Refused), found
     assert found.faults
     return found.faults
@@ -168,7 +169,7 @@ class TestEnvelope:
         assert (fault.where, fault.code) == ("retracts", "missing")
 
     def test_in_replay_an_item_may_bring_its_receipt(self) -> None:
-        found = check(sent(receivedat="2026-11-01T00:00:00Z"), CATALOGUE, replay=True)
+        found = check(sent(receivedat="2026-11-01T00:00:00Z"), CATALOGUE, KEYRING, replay=True)
         assert isinstance(found, Checked)
 
     def test_a_household_named_twice_must_be_one(self) -> None:
@@ -192,7 +193,7 @@ class TestEnvelope:
     def test_somebody_must_be_named(self, kind: str, keys: dict[str, str], fine: bool) -> None:
         data = {"systolic": 120} if kind == "health.vitals" else {}
         found = check(
-            sent(type=kind, data=data, **{"person": ..., **keys}), CATALOGUE, replay=False
+            sent(type=kind, data=data, **{"person": ..., **keys}), CATALOGUE, KEYRING, replay=False
         )
         assert isinstance(found, Checked) == fine
 
@@ -253,7 +254,7 @@ JSON = st.recursive(
     )
 )  # fmt: skip
 def test_whatever_comes_is_taken_or_told_and_never_an_error(fields: dict[str, Any]) -> None:
-    found = check(sent(**fields), CATALOGUE, replay=False)
+    found = check(sent(**fields), CATALOGUE, KEYRING, replay=False)
     assert isinstance(found, Checked) or found.faults
 
 
