@@ -82,9 +82,11 @@ def test_a_batch_is_told_as_its_changes_one_by_one_with_everything_asked(
     for start in range(0, len(changes), size):
         outputs: list[Output] = []
         for change in changes[start : start + size]:
-            outputs += batched.fold.fold(
-                batched.state, change, max(change.received, batched.state.now)
-            )
+            if change.moved_out is not None:  # as the service does: what is open is settled first
+                batched.assessments += settled(batched, outputs)
+                outputs = []
+            now = max(change.received, batched.state.now)
+            outputs += batched.fold.fold(batched.state, change, now)
         batched.assessments += settled(batched, outputs)
     assert batched.assessments == world.assessments
 
