@@ -66,7 +66,7 @@ def fresh(state: Household) -> bytes:
     again = Household(state.id, state.pack)
     again.now, again.due, again.gone = state.now, state.due, state.gone
     for name, known in state.subjects.items():
-        subject = again.subjects[name] = Subject(tied=known.tied)
+        subject = again.subjects[name] = Subject(tied=known.tied, came=known.came)
         subject.level, subject.model_level = known.level, known.model_level
         subject.facts, subject.instances = known.facts, known.instances
     return encode(again)

@@ -136,7 +136,8 @@ class Fold:
         state, kind = step.state, change.type
         subject = state.subjects.get(change.subject)
         if subject is None:
-            subject = state.subjects[change.subject] = Subject(tied=change.tie is not None)
+            subject = Subject(tied=change.tie is not None, came=step.now)
+            state.subjects[change.subject] = subject
             step.arrive(change.subject)
         if change.id in state.gone:
             if change.supersedes is not None:

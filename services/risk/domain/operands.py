@@ -158,9 +158,13 @@ class OperandCompiler(Looker):
 
 
 def members(view: View, *, tied: bool) -> list[Subject]:
-    """Return the household's members, or those tied to it, without the household itself."""
-    house = view.household
-    return [s for name, s in house.subjects.items() if s.tied == tied and name != house.id]
+    """Return those who were members then, or tied to it, without the household itself."""
+    house, now = view.household, view.now
+    return [
+        subject
+        for name, subject in house.subjects.items()
+        if subject.tied == tied and subject.came <= now and name != house.id
+    ]
 
 
 def _count_members(test: Test) -> Read:

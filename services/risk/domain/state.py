@@ -90,18 +90,20 @@ class Instance(msgspec.Struct, array_like=True, gc=False):
 class Subject:
     """A person, household or place: facts by type (ordered), instances by `rule` or `rule#key`.
 
+    came: processing time at which the household got it: looking back, it was not there before.
     level, model_level: as last published; level includes the model's. due: smallest of its
     instances'. Beside the bytes: scored, the features that the model was last asked about; read,
     each feature with the instant from which on it must be read again.
     """
 
     __slots__ = (
-        "_facts", "_stale", "_whole", "due", "facts", "instances", "level", "model_level",
+        "_facts", "_stale", "_whole", "came", "due", "facts", "instances", "level", "model_level",
         "read", "scored", "tied",
     )  # fmt: skip
 
-    def __init__(self, *, tied: bool = False) -> None:
+    def __init__(self, *, tied: bool = False, came: int = 0) -> None:
         self.tied = tied
+        self.came = came
         self.facts: dict[str, list[Fact]] = {}
         self.instances: dict[str, Instance] = {}
         self.level = 0
@@ -175,7 +177,7 @@ class Subject:
                         kept[kind] = msgspec.Raw(_encode(facts))
                 self._stale = False
             self._whole = msgspec.Raw(
-                _encode((self.tied, self.level, self.model_level, kept, self.instances))
+                _encode((self.tied, self.level, self.model_level, kept, self.instances, self.came))
             )
         return self._whole
 
@@ -241,6 +243,7 @@ class _SubjectBytes(msgspec.Struct, array_like=True):
     model_level: int
     facts: dict[str, list[Fact]]
     instances: dict[str, Instance]
+    came: int = 0  # a state of an earlier version
 
 
 class _HouseholdBytes(msgspec.Struct, array_like=True):
@@ -268,7 +271,7 @@ def decode(blob: bytes) -> Household:
     state = Household(found.id, found.pack)
     state.now, state.due, state.gone = found.now, found.due, found.gone
     for name, kept in found.subjects.items():
-        subject = state.subjects[name] = Subject(tied=kept.tied)
+        subject = state.subjects[name] = Subject(tied=kept.tied, came=kept.came)
         subject.level, subject.model_level = kept.level, kept.model_level
         subject.facts = {intern(kind): facts for kind, facts in kept.facts.items()}
         subject.instances = {intern(key): instance for key, instance in kept.instances.items()}

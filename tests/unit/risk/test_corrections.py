@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import pytest
 
-from services.kernel.clock import HOUR
+from services.kernel.clock import HOUR, NEVER
 from services.kernel.contracts.assessments import Passed
-from tests.support.risk_world import LADDERS, MEMBER, START, World, rule, shape
+from services.risk.domain.state import UNKNOWN
+from tests.support.risk_world import HOME, LADDERS, MEMBER, START, World, rule, shape
 
 COUNT: Final = {"ge": [{"count": "seen"}, 1]}
 PASSES: Final = {**LADDERS, "passes": [{"type": "other", "role": "handled", "rules": ["R"]}]}
@@ -105,3 +106,21 @@ def test_a_copy_for_a_tied_household_handles_nothing() -> None:
     world = World(rule(when=COUNT), alerts=PASSES)
     world.tell("other", START, {"kind": "a"}, who="tied", tie="parent")
     assert world.messages == []
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_who_came_later_was_not_there_when_a_correction_looks_back(order: Any) -> None:
+    read_just_now = {"lt": [{"since": "meter", "where": {"lt": [".n", 0]}}, "6h"]}
+    nobody = {"not": {"any_member": read_just_now}}
+    world = World(rule(subject="household", level=1, when=nobody))
+    world.tell("meter", START, id="first")  # nobody lives there yet: it is true
+    held = world.state.subjects[HOME].instances["R"].floor
+    at = START + HOUR
+    together = [
+        world.fact("other", at, {"kind": "a"}),  # somebody moves in: nobody can tell
+        world.fact("meter", START, id="second", received=at, supersedes="first"),
+    ]
+    world.take(*(together[n] for n in order))
+    instance = world.state.subjects[HOME].instances["R"]
+    assert (held, instance.floor, instance.truth) == (1, 1, UNKNOWN)
+    assert at < instance.falls_at < NEVER
