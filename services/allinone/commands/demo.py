@@ -16,7 +16,6 @@ import typer
 from services.allinone.console import out, show
 from services.allinone.options import command
 from services.allinone.words import say
-from services.kernel.runtime.signals import told_to_end
 
 if TYPE_CHECKING:
     from services.allinone.demo.run import Demo, Outcome, Watch
@@ -55,6 +54,7 @@ def _demo(options: Options) -> None:
     from services.allinone.town.plan import LAST
     from services.kernel import logging
     from services.kernel.clock import SystemMonotonic
+    from services.kernel.runtime.signals import told_to_end
 
     logging.configure("console", "WARNING")
     ends = bool(os.environ.get("DEMO_EXIT")) or not sys.stdout.isatty()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,3 +122,15 @@ def test_keys_are_made_and_listed_and_never_shown(
     assert f"{old[0]}  解密" in told.out
     assert not [key for _, key in (new, old) if key in told.out + told.err]
     assert cli.run(["keys", "list", "--data", str(tmp_path)]) == 2
+
+
+def test_a_command_loads_what_it_runs_and_nothing_else() -> None:
+    heavy = ("sqlalchemy", "fastapi", "sklearn", "kafka", "numpy")
+    code = (
+        "import sys; from services.allinone import cli; assert cli.run(['version']) == 0; "
+        f"print(sorted({set(heavy)!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
