@@ -185,6 +185,11 @@ def add_key(path: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut could take the key from what it has encrypted since
+    finally:
+        os.close(folder)
     return name
 
 
