@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
+from services.console.gateway import Json
+from services.console.pages import closing
+from services.console.pages.sending import send_once
+from services.console.web.visit import Visit
 from services.kernel.clock import rfc3339
-from tests.support.console_world import Browser, ConsoleWorld, console_world
+from tests.support.console_world import Browser, ConsoleWorld, console_world, value_of
 
 TOWN = Path(__file__).parents[2] / "packs" / "cn-town"
 POLICE = {"result": "said", "result-agency": "police", "result-outcome": "police_case"}
@@ -113,6 +117,25 @@ def test_a_closing_by_two_sends_the_outcome_once_and_the_reason_ends(
         w.forward(days=days)
         w.household("h1", "V1")  # time comes to a home with its next record, or mark
         assert case.reason == stands
+
+
+def test_an_outcome_that_ends_the_reason_at_once_is_not_in_the_way_of_its_own_closing(
+    w: ConsoleWorld, wang: Browser, zhao: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(w, "h-quick")
+    proposal = {"outcome": "police_case", "key": "p", **POLICE}
+    assert wang.post(case.path, proposal).status_code == 303
+    page = zhao.get(f"/cases/{case.id}").text
+    version = value_of(page, "version")
+
+    async def send_and_see_it_through(visit: Visit, change: Json) -> None:
+        await send_once(visit, change)
+        w.app.step()
+
+    monkeypatch.setattr(closing, "send_once", send_and_see_it_through)
+    assert zhao.post(case.path, {"key": "c", "version": version}).status_code == 303
+    assert w.alert(case.id)["standing"] == "ended"
+    assert (case.state, len(case.facts())) == ("closed", 1)
 
 
 def test_what_the_station_says_is_on_record_and_ends_nothing(

@@ -30,6 +30,8 @@ REASONS: Final = ("new_information", "data_wrong", "rule_not_apt", "other")
 OVERRIDE_DAYS: Final = {3: 7, 2: 30, 1: 60}
 """How long a level set by hand holds: an override expires and is looked at again."""
 _CONFLICT: Final = (409, 412)
+_DECIDED: Final = ("state", "outcome", "proposed_by", "owner", "level")
+"""What another person could have changed meanwhile."""
 
 
 class Deed(NamedTuple):
@@ -106,13 +108,12 @@ async def carry_out(visit: Visit, identity: str, deed: Deed) -> Response:
     body = await _body(visit, deed)
     version = visit.text("version", 20)
     match = int(version) if deed.matched and version.isdecimal() else _fresh(before, deed)
+    sent = False
     if deed.call == "close" and (asked := await asked_of(visit, before)) is not None:
         body["result"] = result_of(visit, before, asked, body["outcome"])
-        await send_outcome(visit, before, asked, body["result"], match)
+        sent = await send_outcome(visit, before, asked, body["result"], match)
     try:
-        done = await visit.gateway.act(
-            identity, deed.call, body, key=visit.text("key", 200), match=match
-        )
+        done = await _done_by_alerts(visit, before, deed, body, match, sent=sent)
     except Refused as exc:
         if exc.status not in _CONFLICT:
             raise
@@ -120,6 +121,27 @@ async def carry_out(visit: Visit, identity: str, deed: Deed) -> Response:
     if deed.call == "outcome" and body["outcome"] in ATTEMPTS:
         await _nobody_reached(visit, before, body["outcome"])
     return _done(visit, done)
+
+
+async def _done_by_alerts(
+    visit: Visit, before: Json, deed: Deed, body: Json, match: int | None, *, sent: bool
+) -> Json:
+    """Have alerts do it, at the version that the person saw.
+
+    `sent`: the outcome just sent in may have ended the alert's reason before alerts was asked; that
+    is no reason to refuse the very closing that sent it.
+    """
+    key = visit.text("key", 200)
+    try:
+        return await visit.gateway.act(before["id"], deed.call, body, key=key, match=match)
+    except Refused as exc:
+        if not sent or exc.fault.code != "stale":
+            raise
+        now = await visit.gateway.alert(before["id"])
+        if any(now[name] != before[name] for name in _DECIDED):
+            raise
+        version = int(now["version"])
+        return await visit.gateway.act(before["id"], deed.call, body, key=key, match=version)
 
 
 async def _nobody_reached(visit: Visit, alert: Json, outcome: str) -> None:

@@ -56,8 +56,10 @@ def result_of(visit: Visit, alert: Json, asked: Awaited, outcome: str) -> Mappin
 
 async def send_outcome(
     visit: Visit, alert: Json, asked: Awaited, result: Mapping[str, str], version: int | None
-) -> None:
-    """Send the outcome in when this closing is final; one that came in before is there already.
+) -> bool:
+    """Send the outcome in when this closing is final; return whether it is there then.
+
+    One that came in before is there already.
 
     Raises:
         Away: intake does not answer; nothing is closed then.
@@ -65,6 +67,7 @@ async def send_outcome(
     """
     outcome = visit.text("outcome", 100)
     if not result or not final(alert, visit.user.staff, outcome, version):
-        return
+        return False
     fact = change(alert, asked, result, visit.console.clock.now())
     await send_once(visit, fact)
+    return True
