@@ -21,6 +21,7 @@ from services.kernel.bus.browse import browse
 from services.kernel.bus.dead_letters import DeadLetter, read, revive
 from services.kernel.bus.port import Bus
 from services.kernel.clock import SystemMonotonic, rfc3339
+from services.kernel.contracts.changes import MOVED_IN
 from services.kernel.contracts.envelope import decode
 from services.kernel.contracts.protected import PHONE
 from services.kernel.contracts.records import Record, TopicPartition
@@ -101,14 +102,16 @@ class Letters:
     def fix(self, identity: str, value: bytes) -> None:
         """Store corrected bytes; they must be a message, or nothing is stored.
 
-        What the door encrypted stays as it came: nothing here may put it on the bus in clear.
+        What the door encrypted stays as it came, of whom it came: nothing here may put it on the
+        bus in clear, or under another name. What a move carries stays as it is, whole.
         """
         letter = self.one(identity)
         envelope = decode(value)
-        names = self._protected.get(envelope.type, ())
-        before = _payload(letter.dead.value or b"")
+        carried = ("facts",) if envelope.type == MOVED_IN else ()
+        names = (*self._protected.get(envelope.type, ()), *carried)
+        before, same = _payload(letter.dead.value or b""), _about(letter.dead.value or b"")
         for name, said in _payload(value).items():
-            if name in names and said != before.get(name):
+            if name in names and (said != before.get(name) or _about(value) != same):
                 raise Refused(_closed(name), 422)
         self._write(letter._replace(fixed=value))
 
@@ -233,6 +236,15 @@ def _payload(value: bytes) -> dict[str, Any]:
     except (InvalidMessage, msgspec.MsgspecError, UnicodeDecodeError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _about(value: bytes) -> tuple[str, str, str] | None:
+    """Return what a message is and of whom, None where it cannot be read."""
+    try:
+        found = decode(value)
+    except InvalidMessage:
+        return None
+    return found.type, found.subject, found.partitionkey
 
 
 def _closed(name: str) -> Fault:

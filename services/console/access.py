@@ -74,7 +74,6 @@ THROUGH_GLASS: Final[frozenset[tuple[Page, Action]]] = frozenset(
         ("case", "see"),
         ("case", "acknowledge"),
         ("case", "take"),
-        ("case", "hand"),
         ("case", "note"),
         ("case", "on_site"),
         ("case", "outcome"),

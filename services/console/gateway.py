@@ -213,8 +213,11 @@ class Gateway:
             found |= {row["household"]: row for row in heard.body["items"]}
         return found
 
-    async def called(self, name: str) -> list[Json]:
-        """Return households of this very id or name, or in which somebody of this name lives."""
+    async def called(self, name: str) -> tuple[list[Json], bool]:
+        """Return households of this very id or name, or in which somebody of this name lives.
+
+        And whether there are more than fit into one answer.
+        """
         found = await self._send(
             "registry",
             "GET",
@@ -222,7 +225,8 @@ class Gateway:
             params={"limit": _NAMES_AT_ONCE},
             headers={"X-Hearthwatch-Called": quote(name, safe="")},
         )
-        return list(found.json()["items"])
+        body = found.json()
+        return list(body["items"]), body["next"] is not None
 
     async def household(self, name: str, by: str, why: str = "") -> Json:
         """Return a household with its people; the look is logged for each of them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from services.kernel.clock import DAY, HOUR
+from services.kernel.clock import DAY, HOUR, parse_rfc3339
 
 LASTS: Final = 3 * HOUR
 """Of domain time; one does not grow longer, the next one needs a reason of its own."""
@@ -84,10 +84,10 @@ def plain(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def took_it(alert: Mapping[str, Any], staff: str) -> bool:
-    """Return whether somebody made an alert their own, and was not given it by another."""
+def took_at(alert: Mapping[str, Any], staff: str) -> int | None:
+    """Return when somebody made an alert their own; None where another gave it to them."""
     owned = [line for line in alert["timeline"] if line["step"] in _OWNED]
-    return bool(owned) and owned[-1]["actor"] == staff
+    return parse_rfc3339(owned[-1]["at"]) if owned and owned[-1]["actor"] == staff else None
 
 
 def same(one: Glass, other: Glass) -> bool:

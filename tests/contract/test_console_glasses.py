@@ -78,11 +78,13 @@ def test_one_that_is_ended_early_stays_as_it_ended(db: Database) -> None:
     with db.read() as conn:
         assert glasses.of_user(conn, "wang", NOW + HOUR) == []
         found = glasses.find(conn, one.id)
-        [kept] = glasses.of_household(conn, "wang", ["h1", "h9"])
+        at = (NOW - 1, NOW, NOW + HOUR, NOW + HOUR + 1)
+        had = [glasses.had_open(conn, found.glass.staff, each) for each in at if found]
+        still = glasses.open_of_staff(conn, "staff-wang", NOW + HOUR)
     assert found is not None
     assert (found.glass.ended_at, found.glass.ended_by) == (NOW + HOUR, "staff-wang")
-    assert kept == found.glass
-    assert not kept.open(NOW + 1)
+    assert (had, still) == ([False, True, True, False], 0)
+    assert not found.glass.open(NOW + 1)
 
 
 def test_one_that_time_ended_cannot_be_ended_again(db: Database) -> None:

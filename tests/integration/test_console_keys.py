@@ -125,8 +125,13 @@ def test_no_key_for_a_program_whatever_paths_its_token_names(w: ConsoleWorld) ->
     bearer = {"authorization": f"Bearer {registrar.add_reader('wall', 'registry', paths, None)}"}
     http = w.browser().http
     assert http.get("/v1/read/registry/v1/households/h1", headers=bearer).status_code == 200
-    for path in ("households/h1/key-holder", "households/h1/key-holder/", "people/h1-p/id-number"):
+    closest = ("households/h1/key-holder", "households/h1/key-holder/", "people/h1-p/id-number")
+    for path in (*closest, "households?show=phone"):
         assert http.get(f"/v1/read/registry/v1/{path}", headers=bearer).status_code == 403
+    paths = ["/v1/kept", "/v1/types"]
+    kept = {"authorization": f"Bearer {registrar.add_reader('all', 'intake', paths, None)}"}
+    assert http.get("/v1/read/intake/v1/types", headers=kept).status_code == 200
+    assert http.get("/v1/read/intake/v1/kept/an-id", headers=kept).status_code == 403
 
 
 def test_a_home_is_found_by_its_number(as_: Callable[[str], Browser]) -> None:

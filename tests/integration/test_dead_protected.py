@@ -65,8 +65,21 @@ def letter(apis: Apis) -> str:
         {"set": {"data.phone": CLEAR}},
         {"set": {"data.id_number": CLEAR}},
         {"set": {"data.phone": KEYRING.seal(b"000-2", "registry.person", "phone")}},
+        {"set": {"subject": "p2"}},
+        {"set": {"type": "registry.household"}},
+        {
+            "set": {
+                "type": "subject.moved_in",
+                "data": {
+                    "move": "m",
+                    "other": "h2",
+                    "was": "p1",
+                    "facts": [{"data": {"phone": CLEAR}}],
+                },
+            }
+        },
     ],
-    ids=["clear", "added", "smuggled"],
+    ids=["clear", "added", "smuggled", "another", "retyped", "carried"],
 )
 def test_a_protected_field_is_not_written_here(apis: Apis, change: dict[str, Any]) -> None:
     with pytest.raises(Refused, match="send its new value in at the door"):

@@ -229,8 +229,8 @@ class World:
     ) -> Change:
         """Return the half of a move that comes into the household with these facts."""
         carried = [msgspec.Raw(encode(fact)) for fact in facts]
-        moved = MovedIn("move", "elsewhere", was or who, carried)
-        return self.fact(MOVED_IN, at, msgspec.to_builtins(moved), who=who)
+        moved = msgspec.json.encode(MovedIn("move", "elsewhere", was or who, carried))
+        return self.fact(MOVED_IN, at, msgspec.json.decode(moved), who=who)
 
     def moved_out(self, at: int, who: str = MEMBER) -> Change:
         """Return the half of a move that leaves the household."""

@@ -243,7 +243,8 @@ def possible(visit: Visit, alert: Json) -> dict[str, bool]:
     states = {
         "acknowledge": state == "new",
         "take": state in _AT_THE_DOOR and free and alert["owner"] != visit.user.staff,
-        "hand": state in (*_AT_THE_DOOR, "on_site", "handling", "outcome_recorded"),
+        "hand": state in (*_AT_THE_DOOR, "on_site", "handling", "outcome_recorded")
+        and not visit.why(alert["household"]),
         "on_site": state in _AT_THE_DOOR,
         "outcome": state in _RUNNING,
         "note": True,

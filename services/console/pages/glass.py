@@ -112,7 +112,9 @@ async def _asked_for(visit: Visit, who: str, where: str) -> Json:
     Raises:
         NotOpened: there is none, there are several, or it is one of their own areas.
     """
-    rows = await visit.gateway.called(who)
+    rows, more = await visit.gateway.called(who)
+    if more:
+        raise NotOpened("several")
     if where:
         names = area_names(await visit.gateway.areas())
         rows = [row for row in rows if _lies(row, where, names)]
@@ -164,7 +166,7 @@ def _stored(visit: Visit, made: Glass) -> Glass:
         for each in mine:
             if each.household == made.household:
                 return each
-        if len(mine) >= MOST_OPEN:
+        if glasses.open_of_staff(conn, made.staff, made.since) >= MOST_OPEN:
             raise NotOpened("most", _TOO_MANY)
         glasses.add(conn, made)
     return made
@@ -180,6 +182,8 @@ async def _home(visit: Visit, identity: str) -> Response:
         raise absent()
     visit.through.add(glass.household)
     home = await visit.attempt(household(visit, glass.household), None)
+    if home is not None and home["household"] != glass.household:  # its reason was for another home
+        return await _form(visit, 409, "merged")
     asked = visit.gateway.alerts(household=glass.household, state="all", limit=ALERTS)
     alerts = (await visit.try_last(asked, {"items": []}))["items"]
     return visit.page(

@@ -83,7 +83,7 @@ async def _take(visit: Visit, identity: str) -> Response:
         _SAID.get(visit.text("justified", 10), False),
         plain(visit.text("note")),
     )
-    if found.glass.user_name == visit.user.name:
+    if visit.user.staff == found.glass.staff or visit.user.name == found.glass.user_name:
         return await _page(visit, _CONFLICT, "own", found)
     if visit.text("justified", 10) not in _SAID:
         return await _page(visit, 422, "choose", found)

@@ -106,14 +106,11 @@ async def _list(visit: Visit) -> Response:
 
 async def _still(visit: Visit, alerts: Sequence[Json]) -> list[Json]:
     """Return the alerts that are still theirs: not what they took through a glass now shut."""
-    broken = await visit.broke([each["household"] for each in alerts])
     found = []
     for each in alerts:
-        if each["household"] in broken:
+        if not await visit.covers(each["area"], each["grid"], each["household"]):
             whole = await visit.attempt(visit.gateway.alert(each["id"]), None)
-            place = each["area"], each["grid"], each["household"]
-            kept = whole is not None and await visit.holds(whole)
-            if not kept and not await visit.covers(*place):
+            if whole is None or not await visit.holds(whole):
                 continue
         found.append(each)
     return found

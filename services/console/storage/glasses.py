@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, true, update
@@ -30,10 +29,16 @@ def of_user(conn: Connection, user_name: str, now: int) -> list[Glass]:
     return _glasses(conn, wanted)
 
 
-def of_household(conn: Connection, user_name: str, households: Iterable[str]) -> list[Glass]:
-    """Return every glass that somebody ever had on these households."""
-    mine = GLASS.c.user_name == user_name
-    return _glasses(conn, mine & GLASS.c.household.in_(list(households)))
+def open_of_staff(conn: Connection, staff: str, now: int) -> int:
+    """Return how many a member of staff has open, under whichever of their names."""
+    return _count(conn, (GLASS.c.staff == staff) & _open(now))
+
+
+def had_open(conn: Connection, staff: str, at: int) -> bool:
+    """Return whether a member of staff had one open at an instant, its last one included."""
+    c = GLASS.c
+    there = (c.since <= at) & (c.until >= at) & (c.ended_at.is_(None) | (c.ended_at >= at))
+    return _count(conn, (c.staff == staff) & there) > 0
 
 
 def of_key(conn: Connection, user_name: str, key: str) -> Glass | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from services.console.access import EVERYWHERE, THROUGH_GLASS, Action, Page, below, may
 from services.console.auth import Auth
 from services.console.gateway import HEARD_BEFORE, Away, By, Gateway, Heard
-from services.console.glass import WHY, Glass, took_it
+from services.console.glass import WHY, Glass, took_at
 from services.console.storage import glasses
 from services.console.storage.sessions import Session
 from services.console.storage.users import User
@@ -167,22 +167,19 @@ class Visit:
         return WHY if household in self.through else ""
 
     async def holds(self, alert: dict[str, Any]) -> bool:
-        """Return whether an alert is theirs wherever it lies.
+        """Return whether an alert is theirs wherever it lies, and wherever it has moved since.
 
-        One that they took themselves through a glass is not: it is theirs while that is open.
+        One that they took themselves while they had a glass open is not: it may be through that.
         """
         if alert["owner"] != self.user.staff:
             return False
-        return not (took_it(alert, self.user.staff) and await self.broke([alert["household"]]))
+        at = took_at(alert, self.user.staff)
 
-    async def broke(self, households: Sequence[str]) -> frozenset[str]:
-        """Return to which of these households they ever had a glass."""
-
-        def ask() -> list[Glass]:
+        def through() -> bool:
             with self.console.db.read() as conn:
-                return glasses.of_household(conn, self.user.name, households)
+                return at is not None and glasses.had_open(conn, self.user.staff, at)
 
-        return frozenset(each.household for each in await run_in_threadpool(ask))
+        return at is None or not await run_in_threadpool(through)
 
     async def need_alert(self, identity: str, *, look: bool = False) -> dict[str, Any]:
         """Return an alert of their areas, or one that is theirs; any other is absent (404).

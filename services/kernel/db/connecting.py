@@ -77,8 +77,7 @@ def postgres_engine(url: URL, schema: str | None, busy_ms: int, standstill_ms: i
     """
     # A plan made once while a table was empty reads the whole table for ever after: plan each time.
     planned = "-cplan_cache_mode=force_custom_plan"
-    given_up = f"-cidle_in_transaction_session_timeout={standstill_ms}"
-    options = [str(url.query.get("options", "")), f"-clock_timeout={busy_ms}", planned, given_up]
+    options = [str(url.query.get("options", "")), f"-clock_timeout={busy_ms}", planned]
     if schema:
         options.append(f"-csearch_path={schema}")
     engine = create_engine(
@@ -103,6 +102,11 @@ def postgres_engine(url: URL, schema: str | None, busy_ms: int, standstill_ms: i
     @event.listens_for(engine, "connect")
     def prove(raw: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         refuse_unsafe(postgres_settings(raw))
+
+    @event.listens_for(engine, "begin")
+    def begin(conn: Connection) -> None:
+        if conn.get_execution_options().get(WRITE, False):  # who only reads keeps nobody waiting
+            conn.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout={standstill_ms}")
 
     return engine
 

@@ -40,6 +40,10 @@ Headers = tuple[tuple[str, bytes], ...]
 StoredRow = Row[int, str, str | None, int | None, bytes | None, bytes | None]
 _PUBLISHING_MS: Final = 20_000
 """More than a bus takes to give up: the session that holds the relay's lock rests meanwhile."""
+_STANDSTILL: Final = text(
+    "SELECT set_config('idle_in_transaction_session_timeout', :inside, false), "
+    "set_config('idle_session_timeout', :between, false)"
+)
 _decoder: Final = msgspec.json.Decoder(tuple[tuple[str, bytes], ...])
 
 
@@ -117,6 +121,8 @@ class Relay:
         self._batch = batch
         self._lock = db.process_lock("relay")
         self._session: Connection | None = None
+        still_ms = db.standstill_ms
+        self._limits = {"inside": str(still_ms), "between": str(still_ms + _PUBLISHING_MS)}
         self._due: Select[int, str, str | None, int | None, bytes | None, bytes | None] = (
             select(*outbox.table.columns).order_by(outbox.table.c.seq).limit(batch)
         )
@@ -203,10 +209,8 @@ class Relay:
                 held = session.scalar(
                     text("SELECT pg_try_advisory_lock(:key)"), {"key": self._db.lock_key("relay")}
                 )
-                session.execute(
-                    text("SELECT set_config('idle_session_timeout', :ms, false)"),
-                    {"ms": str(self._db.standstill_ms + _PUBLISHING_MS if held else 0)},
-                )
+                if held:
+                    session.execute(_STANDSTILL, self._limits)
         except BaseException:
             session.invalidate()
             session.close()

@@ -225,6 +225,8 @@ class Fold:
         step.touched[name] = True
         step.carried = change.history
         if known is None or known.tied or not known.facts:
+            memory.came = step.now
+            memory.touch()
             state.subjects[name] = memory
             step.arrive(name)
         else:

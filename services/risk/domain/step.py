@@ -246,12 +246,15 @@ class Step:
     def _undone(self, name: str, key: str, rule: CompiledRule, since: int) -> bool:
         """Return whether, without what is being taken back, the truth had never been since `since`.
 
-        Looks at `since`, around every fact after it, and wherever time alone may turn the answer.
+        Looks at `since`, around every fact and member after it, and wherever time alone may turn
+        the answer.
         """
         if not self.withdrawing:
             return False
         instants = [since]
         for subject in self.state.subjects.values():
+            if since < subject.came <= self.now:
+                instants += (subject.came - 1, subject.came)
             for kind in rule.types & subject.facts.keys():
                 for fact in subject.facts[kind]:
                     if since < fact.occurred <= self.now:

@@ -9,7 +9,7 @@ import pytest
 
 from services.kernel.clock import HOUR, NEVER
 from services.kernel.contracts.assessments import Passed
-from services.risk.domain.state import UNKNOWN
+from services.risk.domain.state import FALSE, UNKNOWN
 from tests.support.risk_world import HOME, LADDERS, MEMBER, START, World, rule, shape
 
 COUNT: Final = {"ge": [{"count": "seen"}, 1]}
@@ -123,4 +123,34 @@ def test_who_came_later_was_not_there_when_a_correction_looks_back(order: Any) -
     world.take(*(together[n] for n in order))
     instance = world.state.subjects[HOME].instances["R"]
     assert (held, instance.floor, instance.truth) == (1, 1, UNKNOWN)
+    assert at < instance.falls_at < NEVER
+
+
+def test_a_truth_that_began_with_somebody_who_came_later_is_not_taken_back_for_that() -> None:
+    seen = {"any_member": {"lt": [{"since": "seen"}, "6h"]}}
+    either = {"any": [{"lt": [{"since": "meter"}, "2h"]}, seen]}
+    world = World(rule(subject="household", level=1, when=either))
+    world.tell("meter", START, {"n": 1}, id="first")
+    world.tell("seen", START - HOUR, received=START + HOUR)  # somebody comes; it stays true by them
+    world.wake(START + 5 * HOUR)
+    held = world.state.subjects[HOME].instances["R"]
+    assert (held.floor, held.truth) == (1, FALSE)
+    world.take(world.retraction("first", START + 5 * HOUR + 1, who=HOME))
+    assert world.state.subjects[HOME].instances["R"].floor == 1
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_who_moves_in_was_not_there_before_either(order: Any) -> None:
+    read_just_now = {"lt": [{"since": "meter", "where": {"lt": [".n", 0]}}, "6h"]}
+    world = World(rule(subject="household", level=1, when={"not": {"any_member": read_just_now}}))
+    world.tell("meter", START, id="first")
+    at = START + HOUR
+    past = world.envelope("other", START - HOUR, {"kind": "a"})
+    together = [
+        world.moved_in(at, [past]),
+        world.fact("meter", START, id="second", received=at, supersedes="first"),
+    ]
+    world.take(*(together[n] for n in order))
+    instance = world.state.subjects[HOME].instances["R"]
+    assert (instance.floor, instance.truth) == (1, UNKNOWN)
     assert at < instance.falls_at < NEVER
