@@ -61,8 +61,9 @@ class Keyring:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self.ids = tuple(keys)
         self._ciphers = {name: AESSIV(key) for name, key in keys.items()}
-        oldest = keys[self.ids[-1]]
-        self._print_key = blake2b(b"hearthwatch.fingerprint", key=oldest).digest()
+        self._print_keys = [
+            blake2b(b"hearthwatch.fingerprint", key=key).digest() for key in keys.values()
+        ]
 
     def seal(self, clear: bytes, *about: str) -> str:
         """Return the text under which a value is kept; `about` names its type and field."""
@@ -95,7 +96,14 @@ class Keyring:
 
         Made with the oldest key, so that a new key in front changes none.
         """
-        return blake2b(content, digest_size=FINGERPRINT_BYTES, key=self._print_key).digest()
+        return self.fingerprints(content)[-1]
+
+    def fingerprints(self, content: bytes) -> list[bytes]:
+        """Return what equal content had under each key of the ring: the order may have changed."""
+        return [
+            blake2b(content, digest_size=FINGERPRINT_BYTES, key=key).digest()
+            for key in self._print_keys
+        ]
 
 
 def keyring_of(settings: Settings) -> Keyring:

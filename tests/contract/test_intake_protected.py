@@ -19,7 +19,7 @@ from services.intake.handlers.accept import Door
 from services.intake.storage import TABLES
 from services.kernel.contracts.protected import BUILT_IN
 from services.kernel.errors import Fault, Refused
-from services.kernel.protect import Keyring
+from services.kernel.protect import KEY_BYTES, Keyring
 from tests.support.intake_world import IntakeWorld, intake_world, intake_world_on, item, write_pack
 from tests.support.keys import KEYRING, OTHER, ROTATED
 
@@ -140,12 +140,19 @@ class TestAccepted:
         world.one(person("2"))
         assert data_of(world)["phone"].startswith("enc:v1:new2:")
 
+    def test_a_key_that_was_put_back_in_another_place_changes_nothing(
+        self, world: IntakeWorld
+    ) -> None:
+        world.one(person("1"))
+        with_keys(world, Keyring({"old1": bytes(KEY_BYTES), "new2": bytes(range(KEY_BYTES))}))
+        assert world.one(person("1")).status == "duplicate"
+        assert world.one(person("1", phone="1")).status == "conflict"
+
     def test_one_taken_before_there_were_keys_is_known_again(self, world: IntakeWorld) -> None:
         sent = person("1")
         looked = check(msgspec.json.encode(sent), world.catalogue, KEYRING, replay=False)
         assert isinstance(looked, Checked)
-        older = looked.older
-        assert older is not None
+        [older] = looked.older
         assert older != looked.content
         world.one(sent)
         world.sql(f"UPDATE ledger SET content = x'{older.hex()}' WHERE kind = 'fact'")

@@ -62,12 +62,13 @@ def check(
         return _refuse(original, catalogue, replay=replay)
     occurred = to_us(item.time)
     said = _said(item, occurred, target) + data
-    content, older = blake2b(said, digest_size=16).digest(), None
+    content, older = blake2b(said, digest_size=16).digest(), tuple[bytes, ...]()
     if kind.protected:
         covered = sealed(kind, data, guard)
         if covered is None:
             return _refuse(original, catalogue, replay=replay)
-        content, older, data = guard.fingerprint(said), content, covered
+        *others, now = guard.fingerprints(said)
+        content, older, data = now, (content, *others), covered
     raw = msgspec.Raw(data)
     return Checked(item, kind, found, raw, content, target, original, occurred, older)
 

@@ -28,6 +28,10 @@ class Guard(Protocol):
         """Return 16 bytes that only equal content gives."""
         ...
 
+    def fingerprints(self, content: bytes) -> list[bytes]:
+        """Return those that equal content may have had, the one of now last."""
+        ...
+
 
 def sealed(kind: EventType, data: bytes, guard: Guard) -> bytes | None:
     """Return a payload with its protected fields encrypted, or None when one came encrypted.

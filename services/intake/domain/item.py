@@ -67,8 +67,8 @@ class Checked(msgspec.Struct, frozen=True, gc=False):
     """A good item, ready to be taken.
 
     data: the canonical payload. content: the fingerprint of everything it says. target: the change
-    that it corrects or takes back. occurred: its time in microseconds since 1970. older: the
-    fingerprint as it was before protected fields were, None where that is the same.
+    that it corrects or takes back. occurred: its time in microseconds since 1970. older: what its
+    fingerprint may have been before: without protected fields, or under another oldest key.
     """
 
     item: Item
@@ -79,7 +79,7 @@ class Checked(msgspec.Struct, frozen=True, gc=False):
     target: str | None
     original: bytes
     occurred: int
-    older: bytes | None = None
+    older: tuple[bytes, ...] = ()
 
 
 class Refused(msgspec.Struct, frozen=True):

@@ -88,7 +88,7 @@ class Door:
             if idempotency_key is not None:
                 stored = unit.answered(idempotency_key)
                 if stored is not None:
-                    return _again(stored, (self.cover.request(body), body.hex()))
+                    return _again(stored, (*self.cover.requests(body), body.hex()))
             clocks = unit.clocks()
             received = self._receipt(clocks, received_at)
             session = Session(unit, self.catalogue, self.cover)
@@ -262,7 +262,7 @@ def _bytes(sent: Sent) -> bytes:
 
 
 def _same(content: bytes, checked: Checked) -> bool:
-    return content in (checked.content, checked.older)
+    return content == checked.content or content in checked.older
 
 
 def _digest(originals: list[bytes]) -> bytes:
@@ -272,8 +272,8 @@ def _digest(originals: list[bytes]) -> bytes:
     return digest.digest()
 
 
-def _again(stored: Answered, digests: tuple[str, str]) -> list[Answer]:
-    """Return the stored answers; `digests` of this request, as it is kept now and once was."""
+def _again(stored: Answered, digests: tuple[str, ...]) -> list[Answer]:
+    """Return the stored answers; `digests` of this request, as it is kept now or once was."""
     if stored.digest not in digests:
         raise CommandRefused(
             Fault(

@@ -42,6 +42,10 @@ class Cover:
         """Return what is kept of a request's body, to know it again."""
         return self.guard.fingerprint(digest).hex()
 
+    def requests(self, digest: bytes) -> list[str]:
+        """Return what may have been kept of this body, under whichever key was the oldest then."""
+        return [each.hex() for each in self.guard.fingerprints(digest)]
+
     def covered(self, kept: str, part: Part, body: bytes) -> bytes:
         """Return a part of a kept item as it is stored."""
         return self.guard.seal(body, _ABOUT, part, kept).encode()
