@@ -37,6 +37,8 @@ _BEHIND: Final = re.compile(
     rb"^hearthwatch_(?:outbox_unsent|worker_lag)_records\{[^}]*\} (\S+)$", re.MULTILINE
 )
 _LOOK_S: Final = 0.02
+_QUIET: Final = 2
+"""Looks in a row at which nothing waits."""
 _PATIENCE_S: Final = 600.0
 _REFUSED: Final = 300
 PARTITIONS: Final = 4
@@ -204,12 +206,18 @@ def post(client: http.client.HTTPConnection, path: str, token: str, key: str, bo
 
 
 def caught_up(app: App, monotonic: Monotonic) -> None:
-    """Wait until no outbox and no topic holds anything that is still to be taken."""
+    """Wait until no outbox and no topic holds anything that is still to be taken.
+
+    Twice in a row: what left an outbox after its reader was looked at is in neither.
+    """
     never, until_s = threading.Event(), monotonic.seconds() + _PATIENCE_S
     look = next(tick.call for tick in app.ticks if tick.name == WATCH)
-    look()  # the process itself looks every few seconds only
-    while sum(map(float, _BEHIND.findall(app.metrics.render()[0]))):
+    quiet = 0
+    while quiet < _QUIET:
         if monotonic.seconds() > until_s:
             raise Retryable(f"the chain has not caught up after {_PATIENCE_S:.0f} s")
-        monotonic.wait(never, _LOOK_S)
-        look()
+        look()  # the process itself looks every few seconds only
+        behind = sum(map(float, _BEHIND.findall(app.metrics.render()[0])))
+        quiet = 0 if behind else quiet + 1
+        if quiet < _QUIET:
+            monotonic.wait(never, _LOOK_S)
