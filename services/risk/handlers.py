@@ -37,8 +37,9 @@ _WAKE: Final = 500
 """Households woken at a time on a mark: bounds memory, not the transaction."""
 _REBUILT: Final = 100
 """Households under an old pack whose facts are read at a time."""
-WEIGH_EVERY: Final = 4_000
-"""States used between two weighings of what is cached, each of which looks at all of it."""
+WEIGH_EVERY: Final = 20_000
+"""Facts read or taken in between two weighings of what is cached, each of which looks at all of it.
+Counted in facts, for a household has few at first and hundreds after a year."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -170,9 +171,9 @@ class Changes:
 
     def _load(self, work: _Work, wanted: set[str]) -> None:
         cache = self._states.setdefault(work.partition, OrderedDict())
-        self._used += len(wanted)
         missing = sorted(wanted - cache.keys())
         found = self._store.load_states(work.conn, missing)
+        self._used += len(wanted) + sum(map(_weight, found.values()))
         old = [name for name, state in found.items() if state.pack != self._pack]
         cache.update((name, state) for name, state in found.items() if state.pack == self._pack)
         for names in chunks(old, _REBUILT):
